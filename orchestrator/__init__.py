@@ -1,0 +1,1 @@
+"""The build host's side: converts models, ships them to runners and records what they measure."""

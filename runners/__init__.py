@@ -1,0 +1,1 @@
+"""The runner's side: a gRPC server for exactly one runtime that measures in clean processes."""
