@@ -1,0 +1,54 @@
+# `make bench` measures, `make test` tests; both do all the set-up first. `make help` lists the rest.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SUITE ?= quick
+RUNNERS ?=
+OUT ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STUBS := proto/runner_api/v1/runner_pb2.py
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: bench
+bench: setup images ## Measure: make bench [SUITE=quick|FILE] [RUNNERS=FILE] [OUT=DIR]
+	$(BIN)/portbench run $(SUITE) $(if $(RUNNERS),--runners $(RUNNERS)) $(if $(OUT),--out $(OUT))
+
+.PHONY: test
+test: setup images ## Lint, type check and test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+.PHONY: setup
+setup: $(VENV)/.installed proto ## Make .venv with everything in it; quick when nothing changed
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: proto
+proto: $(STUBS) ## Generate the stubs of the contract
+
+$(STUBS): proto/runner_api/v1/runner.proto $(VENV)/.installed
+	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=proto --pyi_out=proto --grpc_python_out=proto $<
+	touch $@
+
+.PHONY: images
+images: setup ## Build the runners' images that changed, where a Docker engine answers
+	$(BIN)/python -m orchestrator.launch.images
+
+.PHONY: lock
+lock: setup ## Resolve the pinned requirements of the build host and of every image anew
+	docker/lock.sh
+
+.PHONY: clean
+clean: ## Remove what was made here, but not the results
+	rm -rf $(VENV) build *.egg-info proto/runner_api/v1/*_pb2*

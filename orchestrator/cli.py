@@ -1,0 +1,201 @@
+"""portbench on the command line: parse, call, print; the only place that prints and picks an exit code.
+
+Commands import what they need themselves, so that `--help` answers at once.
+"""
+
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.launch import Launcher
+
+EXIT_SOME_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="portbench",
+    help="Measure what converting a deep-learning model does to its answers, speed, memory and size.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class LauncherName(StrEnum):
+    """What starts the runners."""
+
+    AUTO = "auto"
+    DOCKER = "docker"
+    PROCESS = "process"
+
+
+SuiteArgument = Annotated[str, typer.Argument(help="A suite that comes with portbench, or a YAML file.")]
+RunnersOption = Annotated[
+    Path | None, typer.Option("--runners", help="Inventory of hosts and runners (YAML). Default: this machine's CPU.")
+]
+LauncherOption = Annotated[
+    LauncherName, typer.Option(help="Containers, plain processes, or containers where a Docker engine answers.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"portbench {version('portbench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    suite: SuiteArgument = "quick",
+    runners: RunnersOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the campaign; one that was cut off goes on. Default: results/SUITE-TIME."),
+    ] = None,
+    launcher: LauncherOption = LauncherName.AUTO,
+) -> None:
+    """Convert the suite's models, ship them to the runners, measure, and print a table.
+
+    Exit code 0: every case is ok. 1: some case failed or gave wrong answers. 2: a mistake in what was asked.
+    """
+    from rich.console import Console
+
+    from orchestrator import campaign
+    from orchestrator.inventory import load_inventory
+    from orchestrator.progress import Narrator
+    from orchestrator.suite import load_suite
+
+    wanted = load_suite(suite)
+    inventory = load_inventory(runners, wanted.runtimes)
+    folder = out or campaign.default_folder(wanted)
+    with Narrator(Console(stderr=True)) as narrator:
+        campaign.run(wanted, inventory, folder, _launcher(launcher), narrator)
+    if any(case.status != "ok" for case in _show_table(folder)):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
+def plan(suite: SuiteArgument = "quick", runners: RunnersOption = None, as_json: JsonOption = False) -> None:
+    """Show what `run` would measure, without doing anything."""
+    from orchestrator.inventory import load_inventory
+    from orchestrator.plan import make_plan
+    from orchestrator.report import plan as report
+    from orchestrator.suite import load_suite
+
+    wanted = load_suite(suite)
+    planned = make_plan(wanted, load_inventory(runners, wanted.runtimes))
+    if as_json:
+        _print_json(report.as_objects(planned, wanted))
+    else:
+        _print(report.as_table(planned, wanted))
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a campaign.", metavar="DIR")], as_json: JsonOption = False
+) -> None:
+    """Show the results of a campaign, finished or not."""
+    from dataclasses import asdict
+
+    from orchestrator.results.store import Store
+    from orchestrator.results.summary import summarise
+
+    if as_json:
+        _print_json([asdict(case) for case in summarise(Store.open(folder).rows())])
+    else:
+        _show_table(folder)
+
+
+@app.command()
+def runners(
+    runners: RunnersOption = None, launcher: LauncherOption = LauncherName.AUTO, as_json: JsonOption = False
+) -> None:
+    """Start or reach every runner of the inventory and show what it offers, or what is wrong."""
+    from orchestrator.inventory import load_inventory
+    from orchestrator.report import offers
+    from orchestrator.runtimes import RUNTIMES
+    from orchestrator.survey import survey
+
+    found = survey(load_inventory(runners, RUNTIMES), _launcher(launcher))
+    if as_json:
+        _print_json(offers.as_objects(found))
+    else:
+        _print(offers.as_table(found))
+    if any(offer.problem for offer in found):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _launcher(name: LauncherName) -> "Launcher":
+    from orchestrator.launch import choose_launcher
+
+    launcher, remark = choose_launcher(name.value)
+    if remark:
+        typer.echo(remark, err=True)
+    return launcher
+
+
+def _show_table(folder: Path) -> list[Any]:
+    from orchestrator.report.table import table
+    from orchestrator.results.store import Store
+    from orchestrator.results.summary import summarise
+
+    cases = summarise(Store.open(folder).rows())
+    _print(table(cases))
+    typer.echo(f"Results: {folder}")
+    return cases
+
+
+def _print(renderable: Any) -> None:
+    from rich.console import Console
+
+    Console().print(renderable)
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+class InterruptedByUserError(BaseException):
+    """A request to end; not a KeyboardInterrupt, which typer would answer itself."""
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Turns a request to end into an exception, so that runners are stopped on the way out."""
+    raise InterruptedByUserError
+
+
+def main() -> None:
+    """The entry point: every mistake of the user ends as one line and exit code 2."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except UsageError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+    except InterruptedByUserError:
+        typer.echo("Interrupted; what was measured is kept, the same --out goes on from there.", err=True)
+        sys.exit(EXIT_INTERRUPTED)

@@ -1,0 +1,108 @@
+"""YAML files -> frozen, validated objects; every mistake is one line with file, line, key and remedy."""
+
+import difflib
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from orchestrator.errors import UsageError
+
+
+class Configuration(BaseModel):
+    """Base of everything that a user writes: immutable, unknown keys are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+ConfigurationT = TypeVar("ConfigurationT", bound=Configuration)
+
+
+def load(path: Path, kind: type[ConfigurationT]) -> ConfigurationT:
+    """Reads the YAML file `path` as a `kind`.
+
+    Raises:
+        UsageError: the file cannot be read, is not YAML, repeats a key or does not describe a `kind`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {_reason(error)}") from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    _refuse_repeated_keys(path, root)
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected keys and values, for example 'name: my-{kind.__name__.lower()}'")
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(_first_mistake(path, root, error, kind)) from None
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
+    """YAML forbids repeated keys, PyYAML keeps the last one silently."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise UsageError(f"{path}:{key.start_mark.line + 1}: the key '{key.value}' stands twice; remove one")
+            seen.add(key.value)
+            _refuse_repeated_keys(path, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated_keys(path, item)
+
+
+def _first_mistake(path: Path, root: yaml.Node | None, error: ValidationError, kind: type[Configuration]) -> str:
+    first = error.errors(include_url=False)[0]
+    location = first["loc"]
+    key = _dotted(location)
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "unknown key" + _suggestion(str(location[-1]), kind)
+    elif first["type"] == "missing":
+        message = "this key is missing; add it"
+    elif not isinstance(first["input"], dict | list):
+        message += f" (found {first['input']!r})"
+    where = f"{path}:{_line(root, location)}"
+    return f"{where}: {key}: {message}" if key else f"{where}: {message}"
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+
+
+def _suggestion(key: str, kind: type[Configuration]) -> str:
+    """The nearest key known anywhere in `kind`, or the keys that there are."""
+    known = _known_keys(kind)
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else f"; known keys: {', '.join(sorted(known))}"
+
+
+def _known_keys(kind: type[BaseModel]) -> set[str]:
+    schema = kind.model_json_schema()
+    objects = [schema, *schema.get("$defs", {}).values()]
+    return {key for description in objects for key in description.get("properties", {})}
+
+
+def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+    """The line of the deepest part of `location` that the file has, 1 for an empty file."""
+    line = node.start_mark.line if node else 0
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line
+    return line + 1

@@ -1,0 +1,72 @@
+"""Runners as child processes in sessions of their own: where no engine answers, and on macOS for Core ML."""
+
+import contextlib
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.errors import CaseFailure, Stage, Symptom
+from orchestrator.launch import Launched
+from orchestrator.launch.readiness import wait_until_serving
+from orchestrator.runtimes import RunnerKind
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
+
+
+class ProcessLauncher:
+    """Starts `python -m runners` under the interpreter that runs the orchestrator."""
+
+    @contextlib.contextmanager
+    def start(self, kind: RunnerKind) -> Iterator[Launched]:
+        """See Launcher. The runner ends with its standard input, so it also ends when this process is killed."""
+        if kind.system not in (None, platform.system()):
+            system = "macOS" if kind.system == "Darwin" else kind.system
+            raise CaseFailure(Stage.SHIP, Symptom.UNAVAILABLE, f"the runner {kind.name} runs on {system} only")
+        # The path of a Unix socket is limited to about 100 characters, hence the short prefix.
+        with tempfile.TemporaryDirectory(prefix="pb-", ignore_cleanup_errors=True) as folder:
+            target = f"unix:{folder}/runner.sock"
+            log = Path(folder) / "log"
+            process = _spawn(kind, target, Path(folder) / "store", log)
+            try:
+                wait_until_serving(target, START_TIMEOUT_S, lambda: _death(process, kind, log))
+                yield Launched(target, "process")
+            finally:
+                _stop(process)
+
+
+def _spawn(kind: RunnerKind, target: str, store: Path, log: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "runners", kind.runtime, "--listen", target, "--store", str(store)]
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [*command, "--exit-on-stdin-eof"],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _death(process: subprocess.Popen[bytes], kind: RunnerKind, log: Path) -> str | None:
+    """Why the process is no more, None while it lives."""
+    if process.poll() is None:
+        return None
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return f"the runner {kind.name} ended at its start: {lines[-1] if lines else f'exit code {process.returncode}'}"
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Lets the runner drain, then ends its whole session."""
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_TIMEOUT_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdin:
+        process.stdin.close()

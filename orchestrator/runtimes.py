@@ -1,0 +1,49 @@
+"""The table of runners: one row for each runtime and kind of device. Adding a runtime adds a row here."""
+
+from dataclasses import dataclass
+
+SOURCE_FORMATS = {"keras": "keras", "pytorch": "pt2"}
+"""Source framework -> the format in which its trained models are stored."""
+
+FORMATS = (*SOURCE_FORMATS.values(), "onnx", "coreml")
+
+
+@dataclass(frozen=True)
+class RunnerKind:
+    """What a runner of one name executes and where it can live.
+
+    `image` names the requirements file and the image; `measures` is false for a runtime that only answers, because its
+    time and memory would say nothing about the real one; `answers` is false for one that computes nothing; `system` is
+    the only `platform.system()` that it runs on, None for any.
+    """
+
+    name: str
+    runtime: str
+    image: str
+    devices: tuple[str, ...]
+    formats: tuple[str, ...]
+    measures: bool = True
+    answers: bool = True
+    system: str | None = None
+
+
+RUNNERS = {
+    kind.name: kind
+    for kind in (
+        RunnerKind("onnxruntime-cpu", "onnxruntime", "onnxruntime", ("cpu",), ("onnx",)),
+        RunnerKind("keras-cpu", "keras", "keras", ("cpu",), ("keras",)),
+        RunnerKind("pytorch-cpu", "pytorch", "pytorch", ("cpu",), ("pt2",)),
+        RunnerKind("coreml-reference", "coreml-reference", "coreml-reference", ("cpu",), ("coreml",), measures=False),
+        RunnerKind(
+            "coreml",
+            "coreml",
+            "coreml",
+            ("cpu_only", "cpu_and_gpu", "cpu_and_ne", "all"),
+            ("coreml",),
+            system="Darwin",
+        ),
+        RunnerKind("null", "null", "null", ("cpu",), FORMATS, answers=False),
+    )
+}
+
+RUNTIMES = tuple(dict.fromkeys(kind.runtime for kind in RUNNERS.values()))

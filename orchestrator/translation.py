@@ -1,0 +1,103 @@
+"""Between the contract's messages and the results' sections. Pure."""
+
+import numpy as np
+
+from orchestrator.cases import Trial
+from orchestrator.results.schema import (
+    MemorySample,
+    MemorySection,
+    PhaseMemory,
+    Placement,
+    TimingSection,
+)
+from orchestrator.results.statistics import undisturbed_blocks
+from orchestrator.suite import Suite
+from runner_api.v1 import runner_pb2 as api
+
+_KINDS = {"timing": api.TRIAL_KIND_TIMING, "memory": api.TRIAL_KIND_MEMORY}
+
+
+def measure_request(
+    trial: Trial, suite: Suite, artifact_sha256: str, inputs_sha256: str, reference_best_ns: float
+) -> api.MeasureRequest:
+    """What the runner is asked for one trial; `reference_best_ns` is 0 while the host's best is unknown."""
+    case, rule = trial.case, suite.stop_rule
+    return api.MeasureRequest(
+        session=api.Session(
+            artifact_sha256=artifact_sha256, format=case.artifact.format, device=case.device, threads=case.threads
+        ),
+        kind=_KINDS[trial.kind],
+        inputs_sha256=inputs_sha256,
+        batch_size=case.batch_size,
+        compute_only=suite.compute_only,
+        stop_rule=api.StopRule(
+            min_samples=rule.min_samples,
+            min_time_ns=_ns(rule.min_time_s),
+            min_undisturbed_samples=rule.min_undisturbed_samples,
+            max_time_ns=_ns(rule.max_time_s),
+            max_warmup_ns=_ns(rule.max_warmup_s),
+        ),
+        timeout_ns=_ns(suite.trial_timeout_s),
+        reference_best_ns=reference_best_ns,
+    )
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+def timing_section(result: api.TrialResult, request: api.MeasureRequest, reference_best_ns: float) -> TimingSection:
+    """The timing of a trial; `reference_best_ns` is the host's best when the trial had ended."""
+    timing, phases = result.timing, result.phases
+    return TimingSection(
+        import_ns=phases.import_ns,
+        load_ns=phases.load_ns,
+        first_ns=phases.first_ns,
+        warmup_ns=phases.warmup_ns,
+        warmup_samples=phases.warmup_samples,
+        samples_ns=tuple(timing.samples_ns),
+        block_samples=tuple(timing.block_samples),
+        references_ns=tuple(timing.references_ns),
+        reference_best_ns=reference_best_ns,
+        undisturbed=tuple(undisturbed_blocks(np.array(timing.references_ns, float), reference_best_ns).tolist()),
+        stopped_by=timing.stopped_by,
+        unmet=tuple(timing.unmet),
+        stable=not timing.unmet,
+        reason=_unmet(timing, request) if timing.unmet else None,
+        cpu_time_ns=timing.cpu_time_ns,
+        wall_time_ns=timing.wall_time_ns,
+        voluntary_switches=timing.voluntary_switches,
+        involuntary_switches=timing.involuntary_switches,
+        gc_enabled=timing.gc_enabled,
+        compute_only=request.compute_only,
+    )
+
+
+def _unmet(timing: api.Timing, request: api.MeasureRequest) -> str:
+    seconds = request.stop_rule.max_time_ns / 1e9
+    return f"{' and '.join(timing.unmet)} not met within {seconds:g} s"
+
+
+def memory_section(result: api.TrialResult) -> MemorySection:
+    """The memory of a trial."""
+    memory = result.memory
+    return MemorySection(
+        phases=tuple(
+            PhaseMemory(
+                phase=phase.phase,
+                peak_bytes=phase.peak_bytes,
+                rss_bytes=phase.rss_bytes,
+                pss_bytes=phase.pss_bytes,
+                rss_anon_bytes=phase.rss_anon_bytes,
+            )
+            for phase in memory.phases
+        ),
+        container_peak_bytes=memory.container_peak_bytes,
+        peak_source=memory.peak_source,
+        timeline=tuple(MemorySample(at_ns=sample.at_ns, rss_bytes=sample.rss_bytes) for sample in memory.timeline),
+    )
+
+
+def placement(result: api.TrialResult) -> Placement:
+    """Where the graph of a trial ran."""
+    return Placement(counts=dict(result.placement.counts), unit=result.placement.unit)

@@ -1,0 +1,72 @@
+"""What both sides of the contract do alike and a .proto file cannot say: tensors in chunks, words of failures, keys."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner_api.v1 import runner_pb2 as api
+
+CONTRACT_VERSION = 1
+CHUNK_BYTES = 1 << 20
+FAILURE_KEY = "portbench-failure-bin"
+ARTIFACT_KEY = "portbench-artifact"
+ARTIFACT_STORED = "stored"
+ARTIFACT_WANTED = "wanted"
+
+Tensors = dict[str, NDArray[Any]]
+
+
+def split(batch: Tensors) -> Iterator[api.TensorChunk]:
+    """One batch as chunks of at most CHUNK_BYTES."""
+    for position, (name, tensor) in enumerate(batch.items()):
+        little_endian = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
+        data = little_endian.reshape(-1).view(np.uint8)
+        is_last = position == len(batch) - 1
+        for start in range(0, max(len(data), 1), CHUNK_BYTES):
+            ends = start + CHUNK_BYTES >= len(data)
+            chunk = api.TensorChunk(
+                data=data[start : start + CHUNK_BYTES].tobytes(), ends_tensor=ends, ends_batch=ends and is_last
+            )
+            if start == 0:
+                chunk.name, chunk.dtype = name, tensor.dtype.name
+                chunk.shape.extend(tensor.shape)
+            yield chunk
+
+
+def join(chunks: Iterable[api.TensorChunk]) -> Iterator[Tensors]:
+    """The batches that were split; an end in mid-batch drops what is incomplete.
+
+    Raises:
+        ValueError: a chunk's bytes, dtype and shape do not fit together.
+    """
+    batch: Tensors = {}
+    pieces: list[api.TensorChunk] = []
+    for chunk in chunks:
+        pieces.append(chunk)
+        if chunk.ends_tensor:
+            batch[pieces[0].name] = _tensor(pieces)
+            pieces = []
+        if chunk.ends_batch:
+            yield batch
+            batch = {}
+
+
+def _tensor(pieces: list[api.TensorChunk]) -> NDArray[Any]:
+    first = pieces[0]
+    try:
+        dtype = np.dtype(first.dtype).newbyteorder("<")
+    except TypeError as error:
+        raise ValueError(f"tensor '{first.name}' has the unknown dtype '{first.dtype}'") from error
+    return np.frombuffer(b"".join(piece.data for piece in pieces), dtype).reshape(tuple(first.shape))
+
+
+def word(enum_name: str) -> str:
+    """The word of rows and messages for an enumeration's name: SYMPTOM_OUT_OF_MEMORY -> out-of-memory."""
+    return enum_name.partition("_")[2].lower().replace("_", "-")
+
+
+def enum_name(prefix: str, word: str) -> str:
+    """The inverse of `word`, prefix "STAGE" or "SYMPTOM"."""
+    return f"{prefix}_{word.upper().replace('-', '_')}"

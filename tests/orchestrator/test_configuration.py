@@ -1,0 +1,96 @@
+"""What a user's mistake in a suite or an inventory looks like: one line with file, line, key and remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import UsageError
+from orchestrator.inventory import load_inventory
+from orchestrator.suite import load_suite
+
+SUITE = """\
+name: mine
+models:
+  - name: lenet5
+    data: digits
+runtimes: [onnxruntime]
+batch_sizes: [1, 8]
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "words"),
+    [
+        (("batch_sizes: [1, 8]", "batch_sizes: [1, 0]"), 6, ("batch_sizes[1]", "greater than or equal to 1", "0")),
+        (("batch_sizes", "batch_size"), 6, ("batch_size", "did you mean 'batch_sizes'")),
+        (("[onnxruntime]", "[onnxruntim]"), 5, ("runtimes[0]", "unknown runtime", "choose from onnxruntime")),
+        (("data: digits", "data: digit"), 4, ("models[0].data", "unknown data set", "digits")),
+        (("name: lenet5", "name: lenet6"), 3, ("models[0]", "no model 'lenet6'", "lenet5")),
+        (("name: mine\n", "name: mine\nname: yours\n"), 2, ("'name' stands twice",)),
+        (("runtimes: [onnxruntime]\n", ""), 1, ("runtimes", "missing")),
+        (("runtimes: [onnxruntime]", "runtimes: []"), 5, ("runtimes", "at least 1 item")),
+        (("data: digits", "data: digits\n    training: {epochs: 0}"), 5, ("models[0].training.epochs",)),
+    ],
+)
+def test_a_mistake_in_a_suite_names_file_line_key_and_remedy(
+    tmp_path: Path, change: tuple[str, str], line: int, words: tuple[str, ...]
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(SUITE.replace(*change))
+    with pytest.raises(UsageError) as raised:
+        load_suite(str(path))
+    message = str(raised.value)
+    assert message.startswith(f"{path}:{line}:"), message
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    "content", ["", "- a\n- b\n", "name: [", "just words", "\x00", "name: !!python/object:os.system {}\n"]
+)
+def test_what_is_no_suite_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=r"mine\.yaml") as raised:
+        load_suite(str(path))
+    assert "\n" not in str(raised.value)
+
+
+def test_an_unknown_suite_lists_those_that_there_are() -> None:
+    with pytest.raises(UsageError, match="unknown suite 'quik'; choose from .*quick"):
+        load_suite("quik")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("hosts: [{name: a, runners: [keras-cpu, keras-cpu]}]", "'a' names the runner 'keras-cpu' twice"),
+        ("hosts: [{name: a, runners: [null]}, {name: a, runners: [keras-cpu]}]", "hosts"),
+        ("hosts: [{name: a, runners: [keras-cpu]}, {name: a, runners: [pytorch-cpu]}]", "'a' stands twice"),
+        ("hosts: [{name: a, runners: [keras-gpu9]}]", "unknown runner; choose from"),
+        ("hosts: [{name: a, address: h:1, runners: [keras-cpu, pytorch-cpu]}]", "give each runner its own"),
+        ("hosts: [{name: a, runers: [keras-cpu]}]", "did you mean 'runners'"),
+        ("hosts: []", "at least 1 item"),
+    ],
+)
+def test_a_mistake_in_an_inventory_is_one_line(tmp_path: Path, content: str, words: str) -> None:
+    path = tmp_path / "runners.yaml"
+    path.write_text(content)
+    with pytest.raises(UsageError) as raised:
+        load_inventory(path, ("keras",))
+    assert words in str(raised.value)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_without_an_inventory_this_machine_has_the_runners_of_the_suite() -> None:
+    (host,) = load_inventory(None, ("keras", "onnxruntime")).hosts
+    assert {entry.name for entry in host.entries()} == {"keras-cpu", "onnxruntime-cpu"}
+
+
+def test_an_address_of_a_host_is_that_of_its_only_runner(tmp_path: Path) -> None:
+    path = tmp_path / "runners.yaml"
+    path.write_text("hosts: [{name: a, address: 'localhost:1', plaintext: true, runners: [keras-cpu]}]")
+    (entry,) = load_inventory(path, ()).hosts[0].entries()
+    assert (entry.address, entry.plaintext) == ("localhost:1", True)

@@ -1,0 +1,87 @@
+"""The arrows of docs/design.md: who may import whom."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FRAMEWORKS = {"coremltools", "keras", "onnxruntime", "tensorflow", "torch"}
+SOURCES = sorted(path for folder in ("orchestrator", "runners") for path in (ROOT / folder).rglob("*.py"))
+
+
+def _imports(path: Path, *, at_import_only: bool = False) -> set[str]:
+    """Dotted names that a file imports; those inside functions too, unless `at_import_only`."""
+    tree = ast.parse(path.read_text())
+    found: set[str] = set()
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        if not (at_import_only and isinstance(node, ast.FunctionDef)):
+            pending += ast.iter_child_nodes(node)
+    return found
+
+
+def _top(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+def _is_under(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_two_sides_meet_in_the_contract_only(path: Path) -> None:
+    other = "runners" if path.is_relative_to(ROOT / "orchestrator") else "orchestrator"
+    assert other not in _top(_imports(path))
+
+
+def test_an_adapter_imports_its_own_framework_and_no_other_adapter() -> None:
+    for path in (ROOT / "runners" / "adapters").glob("*.py"):
+        imported = _imports(path)
+        others = {name for name in imported if _is_under(name, "runners.adapters") and "._" not in name}
+        own = {"runners.adapters"} | {f"runners.adapters.{name}" for name in ("Arrays", "Model", "Placement", "TensorSpec")}
+        assert others <= own, path
+        # Keras computes with TensorFlow, an ML Program is read by coremltools and evaluated with torch.
+        allowed = {"keras": {"keras", "tensorflow"}, "pytorch": {"torch"}, "coreml_reference": {"coremltools", "torch"}}
+        assert _top(imported) & FRAMEWORKS <= allowed.get(path.stem, {path.stem}), path
+
+
+def test_frameworks_are_imported_by_adapters_and_by_isolated_work_only() -> None:
+    for path in SOURCES:
+        if not path.is_relative_to(ROOT / "runners" / "adapters"):
+            assert not _top(_imports(path, at_import_only=True)) & FRAMEWORKS, path
+
+
+def test_the_plan_is_pure() -> None:
+    allowed = sys.stdlib_module_names | {"orchestrator"}
+    imported = _imports(ROOT / "orchestrator" / "plan.py")
+    assert _top(imported) <= allowed
+    assert not _top(imported) & {"os", "pathlib", "subprocess", "socket", "time"}
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("results", ("campaign", "cli", "client", "host", "launch", "report", "plan")),
+        ("report", ("campaign", "cli", "client", "host", "launch")),
+        ("launch", ("campaign", "cli", "host", "report", "results", "plan")),
+        ("conversion", ("campaign", "cli", "client", "host", "launch", "report", "results", "plan")),
+        ("zoo", ("campaign", "cli", "client", "host", "launch", "report", "results", "plan")),
+        ("datasets", ("campaign", "cli", "client", "host", "launch", "report", "results", "plan", "zoo")),
+    ],
+)
+def test_arrows_run_one_way(package: str, forbidden: tuple[str, ...]) -> None:
+    for path in (ROOT / "orchestrator" / package).rglob("*.py"):
+        against = {name for name in _imports(path) if _is_under(name, *(f"orchestrator.{part}" for part in forbidden))}
+        assert not against, path
+
+
+def test_nothing_imports_the_command_line() -> None:
+    assert not [path for path in SOURCES if any(_is_under(name, "orchestrator.cli") for name in _imports(path))]
