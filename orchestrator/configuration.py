@@ -10,6 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from orchestrator.errors import UsageError
 
 
+def name_of_null(value: object) -> object:
+    """YAML reads the name of the runtime `null` as nothing at all; for use before validation."""
+    return "null" if value is None else value
+
+
 class Configuration(BaseModel):
     """Base of everything that a user writes: immutable, unknown keys are mistakes."""
 
@@ -62,7 +67,8 @@ def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
 
 
 def _first_mistake(path: Path, root: yaml.Node | None, error: ValidationError, kind: type[Configuration]) -> str:
-    first = error.errors(include_url=False)[0]
+    # A misspelt key is also a missing one; the misspelling is what the user did.
+    first = min(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
     location = first["loc"]
     key = _dotted(location)
     message = first["msg"].removeprefix("Value error, ")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from orchestrator.configuration import Configuration, load
+from orchestrator.configuration import Configuration, load, name_of_null
 from orchestrator.errors import UsageError
 from orchestrator.runtimes import RUNNERS, RunnerKind
 
@@ -34,6 +34,7 @@ class RunnerEntry(Configuration):
 
 
 def _named(value: object) -> object:
+    value = name_of_null(value)
     return {"name": value} if isinstance(value, str) else value
 
 

@@ -4,9 +4,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from orchestrator.configuration import Configuration, load
+from orchestrator.configuration import Configuration, load, name_of_null
 from orchestrator.datasets import DATASETS
 from orchestrator.errors import UsageError
 from orchestrator.runtimes import FORMATS, RUNTIMES, SOURCE_FORMATS
@@ -24,7 +24,7 @@ def _one_of(choices: tuple[str, ...], what: str) -> AfterValidator:
 
 SourceFramework = Annotated[str, _one_of(tuple(SOURCE_FORMATS), "source framework")]
 Format = Annotated[str, _one_of(FORMATS, "format")]
-Runtime = Annotated[str, _one_of(RUNTIMES, "runtime")]
+Runtime = Annotated[str, BeforeValidator(name_of_null), _one_of(RUNTIMES, "runtime")]
 DataSet = Annotated[str, _one_of(tuple(DATASETS), "data set")]
 Precision = Literal["float32", "float16"]
 Count = Annotated[int, Field(ge=1)]

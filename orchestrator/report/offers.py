@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.markup import escape
+from rich import box
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.survey import Offer
 
@@ -15,17 +17,20 @@ def as_objects(offers: Sequence[Offer]) -> list[dict[str, Any]]:
     return [asdict(offer) for offer in offers]
 
 
-def as_table(offers: Sequence[Offer]) -> Table:
-    """One line per runner: what it offers, or what is wrong with it."""
-    table = Table("host", "runner", "isolation", "devices", "CPUs", "round trip", "versions, or what is wrong")
+def as_table(offers: Sequence[Offer]) -> RenderableType:
+    """One row per runner that answers; below, a line for each that does not."""
+    table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    for heading in ("host", "runner", "isolation", "devices", "CPUs", "round trip", "versions"):
+        table.add_column(heading, no_wrap=True)
     for offer in offers:
-        table.add_row(offer.host, offer.runner, *_cells(offer))
-    return table
+        if offer.problem is None:
+            table.add_row(*map(Text, _cells(offer)))
+    problems = [Text(f"✗ {offer.host}/{offer.runner}: {offer.problem}") for offer in offers if offer.problem]
+    return Group(*([table] if len(problems) < len(offers) else []), *problems)
 
 
 def _cells(offer: Offer) -> tuple[str, ...]:
-    if offer.problem is not None:
-        return ("-", "-", "-", "-", f"✗ {escape(offer.problem)}")
-    versions = ", ".join(f"{name} {version}" for name, version in sorted((offer.versions or {}).items()))
+    versions = "\n".join(f"{name} {version}" for name, version in sorted((offer.versions or {}).items()))
     round_trip = f"{(offer.round_trip_ns or 0) / 1e6:.1f} ms"
-    return (offer.isolation or "-", ", ".join(offer.devices), str(offer.available_cpus), round_trip, versions)
+    devices = "\n".join(offer.devices)
+    return (offer.host, offer.runner, offer.isolation or "", devices, str(offer.available_cpus), round_trip, versions)

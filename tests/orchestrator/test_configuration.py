@@ -66,7 +66,6 @@ def test_an_unknown_suite_lists_those_that_there_are() -> None:
     ("content", "words"),
     [
         ("hosts: [{name: a, runners: [keras-cpu, keras-cpu]}]", "'a' names the runner 'keras-cpu' twice"),
-        ("hosts: [{name: a, runners: [null]}, {name: a, runners: [keras-cpu]}]", "hosts"),
         ("hosts: [{name: a, runners: [keras-cpu]}, {name: a, runners: [pytorch-cpu]}]", "'a' stands twice"),
         ("hosts: [{name: a, runners: [keras-gpu9]}]", "unknown runner; choose from"),
         ("hosts: [{name: a, address: h:1, runners: [keras-cpu, pytorch-cpu]}]", "give each runner its own"),
@@ -87,6 +86,14 @@ def test_a_mistake_in_an_inventory_is_one_line(tmp_path: Path, content: str, wor
 def test_without_an_inventory_this_machine_has_the_runners_of_the_suite() -> None:
     (host,) = load_inventory(None, ("keras", "onnxruntime")).hosts
     assert {entry.name for entry in host.entries()} == {"keras-cpu", "onnxruntime-cpu"}
+
+
+def test_the_null_runner_can_be_named_as_yaml_spells_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "runners.yaml"
+    path.write_text("hosts: [{name: a, runners: [null]}]")
+    assert load_inventory(path, ()).hosts[0].runners[0].name == "null"
+    path.write_text(SUITE.replace("[onnxruntime]", "[null]"))
+    assert load_suite(str(path)).runtimes == ("null",)
 
 
 def test_an_address_of_a_host_is_that_of_its_only_runner(tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""`results/README.md`, made of the schema: `python -m orchestrator.results.description > results/README.md`."""
+
+import sys
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from orchestrator.results import schema
+from orchestrator.results.store import CAMPAIGN_FILE, ROWS_FILE
+
+_INTRODUCTION = f"""\
+# Results
+
+Each campaign is a folder here:
+
+- `{CAMPAIGN_FILE}`: what was to be done, with what, where; replaced in one step.
+- `{ROWS_FILE}`: one row per line for every artifact, check and trial, appended and synced as it ends. Nothing is ever
+  changed or dropped, failures included. A line that a crash cut off has no line feed at its end; it is no row.
+
+Everything else is derived: `portbench report DIR` prints the table, `portbench report DIR --json` one object per case.
+
+This is schema version {schema.SCHEMA_VERSION}, raised when a field changes its meaning; portbench refuses newer files.
+This page is made of `orchestrator/results/schema.py` by
+`python -m orchestrator.results.description > results/README.md`.
+
+A field that does not apply is null. Times are durations in nanoseconds, sizes are bytes. NaN and infinity are the
+strings `"NaN"`, `"Infinity"` and `"-Infinity"`. Rows of one case agree in `model`, `source_framework`, `format`,
+`precision`, `host`, `runner`, `runtime`, `device`, `batch_size` and `threads`; a check row holds for all batch sizes
+and threads of its runner and device, an artifact row for everything made of it.
+"""
+
+_SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    (f"A row of `{ROWS_FILE}`", schema.Row),
+    ("`artifact`", schema.ArtifactSection),
+    ("`check`", schema.CheckSection),
+    ("`timing`", schema.TimingSection),
+    ("`memory`", schema.MemorySection),
+    ("`memory.phases`", schema.PhaseMemory),
+    ("`memory.timeline`", schema.MemorySample),
+    ("`placement`", schema.Placement),
+    (f"`{CAMPAIGN_FILE}`", schema.Campaign),
+)
+_UNITS = {"_ns": "ns", "_bytes": "bytes"}
+_NAMES: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "true or false", NoneType: "null"}
+
+
+def markdown() -> str:
+    """The whole page."""
+    return "\n".join((_INTRODUCTION, *(_table(title, kind) for title, kind in _SECTIONS)))
+
+
+def _table(title: str, kind: type[BaseModel]) -> str:
+    lines = [f"## {title}", "", "| field | type | unit | meaning |", "| --- | --- | --- | --- |"]
+    for name, field in kind.model_fields.items():
+        cells = (f"`{name}`", _type(field.annotation), _unit(name, field), str(field.description))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _unit(name: str, field: FieldInfo) -> str:
+    if schema.Share in (field.annotation, *get_args(field.annotation)) or _has_unit(field):
+        return "0 to 1"
+    return next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), "")
+
+
+def _has_unit(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and "unit" in extra
+
+
+def _type(annotation: Any) -> str:
+    """A type in words that need no Python."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin in (Union, UnionType):
+        return " or ".join(_type(argument) for argument in arguments)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin is tuple:
+        return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return "object"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "object"
+    return _NAMES.get(annotation) or ", ".join(f"`{value}`" for value in annotation)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

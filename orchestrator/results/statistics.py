@@ -1,0 +1,296 @@
+"""Figures from samples: medians with intervals, interference taken out, comparisons. Pure functions over NumPy arrays.
+
+A case has trials (fresh processes), a trial has blocks of consecutive samples. Both levels vary: processes differ by
+memory layout and by what the host did meanwhile, and samples near each other resemble each other. Intervals therefore
+resample trials and, within a trial, runs of blocks (hierarchical bootstrap: Davison and Hinkley, "Bootstrap Methods and
+their Application", 1997, section 3.8; for benchmarks: Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time",
+ISMM 2013).
+
+A bootstrap over a handful of trials is too narrow: simulated with normal, heavy-tailed and two-speed trials, its plain
+95 % interval held the true median in 50 % of cases for 2 trials, 75 % for 3 and 89 % for 4. So replicates are spread
+about the estimate by sqrt(n / (n - 1)) and by Student's over the normal quantile, as Hesterberg recommends ("What
+Teachers Should Know About the Bootstrap", 2015, section 4.3); then it held it in 84 to 94, 88 to 93 and 95 to 99 %.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+
+CONFIDENCE = 0.95
+DEFAULT_THRESHOLD = 0.02
+"""Smallest change worth a verdict: above the 1.5 % by which undisturbed medians of equal processes differ, and far
+enough below 3 % that a slowdown of 3 % is called one."""
+
+UNDISTURBED_TOLERANCE = 0.05
+"""A reference at most this much above the host's best saw no neighbour."""
+
+PERCENTILE_SAMPLES = {90: 24_576, 99: 270_336}
+"""Samples that a percentile needs. MLPerf Inference's counts: its tail known to a twentieth with 99 % confidence."""
+
+MIN_UNDISTURBED_SAMPLES = 30
+WIDEST_STABLE_INTERVAL = 0.1
+"""Trials disagree when the interval of their median is wider than this share of it."""
+
+_BEST_QUANTILE = 0.005
+_BEST_RANK = 3
+_MIN_RUNS = 6
+_MAX_RUNS = 64
+_MAX_CANDIDATES = 1024
+_RESAMPLED_TRIALS = 500
+_RESAMPLED_CASES = 2000
+_SEED = 20220928
+
+
+@dataclass(frozen=True)
+class TrialSamples:
+    """The steady samples of one trial.
+
+    `values_ns`: float64, shape (samples,), in order; `block_samples`: int64, shape (blocks,), each at least 1 and
+    summing to samples; `undisturbed`: bool, shape (blocks,).
+    """
+
+    values_ns: Floats
+    block_samples: Integers
+    undisturbed: Booleans
+
+    def undisturbed_mask(self) -> Booleans:
+        """Per sample, shape (samples,)."""
+        return np.repeat(self.undisturbed, self.block_samples)
+
+    def has_enough_undisturbed(self) -> bool:
+        """At least 30 undisturbed samples or, of few long samples, half: a median of these stands on its own."""
+        count = int(self.undisturbed_mask().sum())
+        return count > 0 and count >= min(MIN_UNDISTURBED_SAMPLES, len(self.values_ns) / 2)
+
+    def quiet_part(self) -> "TrialSamples":
+        """Only its undisturbed blocks."""
+        kept = self.block_samples[self.undisturbed]
+        return TrialSamples(self.values_ns[self.undisturbed_mask()], kept, np.ones(len(kept), dtype=np.bool_))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its interval; the interval is None where the data do not support one."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+    @property
+    def relative_width(self) -> float | None:
+        """Width of the interval as a share of the value; None without an interval or for a value of 0."""
+        if self.low is None or self.high is None or self.value == 0:
+            return None
+        return (self.high - self.low) / self.value
+
+
+class Verdict(StrEnum):
+    """Outcome of a comparison."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    NO_DIFFERENCE = "no-difference"
+
+
+def host_best_ns(references_ns: Floats) -> float:
+    """The quiet host's reference time: the 0.5 % quantile of all references of a campaign on that host.
+
+    Not the minimum: at least the third smallest, so that a clock's glitch or two cannot declare the whole campaign
+    disturbed. Not a higher quantile: a busy host may be quiet for less than one per cent of the time.
+
+    Raises:
+        ValueError: there is no reference.
+    """
+    if len(references_ns) == 0:
+        raise ValueError("no references")
+    rank = min(max(_BEST_RANK, math.ceil(_BEST_QUANTILE * len(references_ns))), len(references_ns)) - 1
+    return float(np.partition(references_ns, rank)[rank])
+
+
+def undisturbed_blocks(references_ns: Floats, best_ns: float) -> Booleans:
+    """Which blocks had references within 5 % of the host's best on both sides, shape (len(references_ns) - 1,)."""
+    quiet = references_ns <= best_ns * (1 + UNDISTURBED_TOLERANCE)
+    return quiet[:-1] & quiet[1:]
+
+
+def undisturbed_trials(trials: Sequence[TrialSamples]) -> list[TrialSamples] | None:
+    """The quiet parts of those trials that have enough of them; None when fewer than half of the trials have.
+
+    Leaving out a whole trial is no dropping of outliers: the references decide, never the samples.
+    """
+    enough = [trial.quiet_part() for trial in trials if trial.has_enough_undisturbed()]
+    return enough if enough and 2 * len(enough) >= len(trials) else None
+
+
+def median_ns(trials: Sequence[TrialSamples]) -> float:
+    """Median of the trials' medians, each trial counting alike whatever its number of samples.
+
+    Raises:
+        ValueError: there is no trial, or one without samples.
+    """
+    if not trials or any(len(trial.values_ns) == 0 for trial in trials):
+        raise ValueError("a median needs trials, and each trial needs samples")
+    return float(np.median([np.median(trial.values_ns) for trial in trials]))
+
+
+def median(trials: Sequence[TrialSamples]) -> Estimate:
+    """`median_ns` with its 95 % interval.
+
+    The interval is None when it would be pretence: a single trial of fewer than 6 blocks, because the range of 5 values
+    holds their median in fewer than 95 % of cases. A single trial's interval says nothing about other processes.
+
+    Raises:
+        ValueError: as `median_ns`.
+    """
+    value = median_ns(trials)
+    if not _supports_interval(trials):
+        return Estimate(value, None, None)
+    logs = _log_replicates(trials, stream=0)
+    return _estimate(value, logs, freedom=len(trials) - 1)
+
+
+def ratio(case: Sequence[TrialSamples], baseline: Sequence[TrialSamples]) -> Estimate:
+    """The case's median over the baseline's (above 1: the case is slower) with its 95 % interval.
+
+    Both sides are resampled on their own; degrees of freedom after Welch. No interval where one side has none.
+
+    Raises:
+        ValueError: as `median_ns`.
+    """
+    value = max(median_ns(case), 1.0) / max(median_ns(baseline), 1.0)
+    if not (_supports_interval(case) and _supports_interval(baseline)):
+        return Estimate(value, None, None)
+    of_case, of_baseline = _log_replicates(case, stream=0), _log_replicates(baseline, stream=1)
+    freedom = _welch((of_case, len(case)), (of_baseline, len(baseline)))
+    return _estimate(value, of_case - of_baseline, freedom)
+
+
+def decision(compared: Estimate, threshold: float = DEFAULT_THRESHOLD) -> Verdict:
+    """What a ratio says: a difference must be significant (its interval leaves out 1) and beyond the threshold.
+
+    The threshold counts alike both ways: swapping the sides of a ratio swaps faster and slower.
+    """
+    if compared.low is None or compared.high is None:
+        return Verdict.NO_DIFFERENCE
+    if compared.low > 1 and compared.value >= 1 + threshold:
+        return Verdict.SLOWER
+    if compared.high < 1 and 1 / compared.value >= 1 + threshold:
+        return Verdict.FASTER
+    return Verdict.NO_DIFFERENCE
+
+
+def percentile_ns(trials: Sequence[TrialSamples], percent: int) -> float | None:
+    """That percentile of all samples as seen; None with fewer samples than `PERCENTILE_SAMPLES` asks for."""
+    values = np.concatenate([trial.values_ns for trial in trials])
+    if len(values) < PERCENTILE_SAMPLES[percent]:
+        return None
+    return float(np.percentile(values, percent))
+
+
+def instability(trials: Sequence[TrialSamples], estimate: Estimate) -> str | None:
+    """Why the median of these trials, `estimate`, is not to be relied on; None when it is."""
+    if len(trials) < 2:
+        return "one trial only: how processes differ is unknown"
+    reasons = []
+    enough = sum(trial.has_enough_undisturbed() for trial in trials)
+    if 2 * enough < len(trials):
+        reasons.append(f"{enough} of {len(trials)} trials had enough undisturbed samples")
+    width = estimate.relative_width
+    if width is not None and width > WIDEST_STABLE_INTERVAL:
+        medians = [float(np.median(trial.values_ns)) for trial in undisturbed_trials(trials) or trials]
+        spread = max(medians) / max(min(medians), 1.0) - 1
+        reasons.append(f"the medians of {len(medians)} trials differ by {spread:.0%}, the interval is {width:.0%} wide")
+    return "; ".join(reasons) or None
+
+
+def _supports_interval(trials: Sequence[TrialSamples]) -> bool:
+    return len(trials) > 1 or len(trials[0].block_samples) >= _MIN_RUNS
+
+
+def _log(values_ns: Floats) -> Floats:
+    """Logarithms; 0 ns means less than the clock tells, and counts as 1 ns."""
+    logs: Floats = np.log(np.maximum(values_ns, 1.0))
+    return logs
+
+
+def _log_replicates(trials: Sequence[TrialSamples], stream: int) -> Floats:
+    """Logarithms of resampled medians of medians, shape (_RESAMPLED_CASES,), spread for the small number of trials.
+
+    The order of the trials does not matter and the seed is fixed, so a report comes out the same twice; `stream` keeps
+    the two sides of a ratio independent.
+    """
+    random = np.random.default_rng((_SEED, stream))
+    ordered = sorted(trials, key=lambda trial: (float(np.median(trial.values_ns)), trial.values_ns.tolist()))
+    medians = np.stack([_resampled_medians(trial, random) for trial in ordered])
+    count = len(ordered)
+    shape = (_RESAMPLED_CASES, count)
+    chosen = random.integers(count, size=shape)
+    logs = _log(np.median(medians[chosen, random.integers(_RESAMPLED_TRIALS, size=shape)], axis=1))
+    if count == 1:
+        return logs
+    centre = float(np.median(logs))
+    return centre + (logs - centre) * math.sqrt(count / (count - 1))
+
+
+def _resampled_medians(trial: TrialSamples, random: np.random.Generator) -> Floats:
+    """Medians of a trial whose runs of blocks were drawn with replacement, shape (_RESAMPLED_TRIALS,).
+
+    Blocks are joined into at most 64 runs: a neighbour disturbs for longer than the 0.3 ms of a block, so longer runs
+    are nearer to independent (Kunsch 1989), and no sample has to be left out for speed. A resampled median is looked up
+    among at most 1,024 of the sorted samples: no more than a thousandth of the samples lie between two of them.
+    """
+    blocks, samples = len(trial.block_samples), len(trial.values_ns)
+    runs = min(blocks, _MAX_RUNS)
+    run_of_sample = np.repeat(np.arange(blocks) * runs // blocks, trial.block_samples)
+    order = np.argsort(trial.values_ns)
+    ranks = np.unique(np.linspace(0, samples - 1, min(samples, _MAX_CANDIDATES)).astype(np.int64))
+    candidate_of_rank = np.repeat(np.arange(len(ranks)), np.diff(ranks, prepend=-1))
+    cells = np.bincount(candidate_of_rank * runs + run_of_sample[order], minlength=len(ranks) * runs)
+    below = np.cumsum(cells.reshape(len(ranks), runs), axis=0)
+    draws = random.multinomial(runs, np.full(runs, 1 / runs), size=_RESAMPLED_TRIALS)
+    total = draws @ below[-1]
+    candidates = trial.values_ns[order[ranks]]
+    lower = _first_reaching(below, draws, (total + 1) // 2)
+    upper = lower.copy()
+    split = np.einsum("ij,ij->i", draws, below[lower]) < total // 2 + 1  # the median lies between two samples
+    upper[split] = _first_reaching(below, draws[split], total[split] // 2 + 1)
+    return np.asarray((candidates[lower] + candidates[upper]) / 2)
+
+
+def _first_reaching(below: Integers, draws: Integers, ranks: Integers) -> Integers:
+    """Per draw the first candidate with at least `ranks` resampled samples at or below it, found by bisection.
+
+    `below`: shape (candidates, runs), samples of a run at or below a candidate; `draws`: shape (draws, runs).
+    """
+    low: Integers = np.zeros(len(draws), dtype=np.int64)
+    high: Integers = np.full(len(draws), len(below) - 1)
+    while np.any(low < high):
+        middle = (low + high) // 2
+        reached = np.einsum("ij,ij->i", draws, below[middle]) >= ranks
+        low, high = np.where(reached, low, middle + 1), np.where(reached, middle, high)
+    return low
+
+
+def _welch(*sides: tuple[Floats, int]) -> float:
+    """Welch and Satterthwaite's degrees of freedom of a difference; a single trial brings no term, 0 means none did."""
+    variances = [(float(np.var(logs)), trials) for logs, trials in sides]
+    terms = sum(variance**2 / (trials - 1) for variance, trials in variances if trials > 1)
+    return sum(variance for variance, _ in variances) ** 2 / terms if terms > 0 else 0.0
+
+
+def _estimate(value: float, logs: Floats, freedom: float) -> Estimate:
+    """The 95 % interval of replicates `logs` about log(value), widened by Student over normal where `freedom` > 0."""
+    tail = (1 - CONFIDENCE) / 2
+    widening = float(stdtrit(freedom, 1 - tail) / ndtri(1 - tail)) if freedom > 0 else 1.0
+    centre = math.log(max(value, 1e-9))
+    low, high = centre + (np.quantile(logs, (tail, 1 - tail)) - centre) * widening
+    return Estimate(value, min(value, math.exp(low)), max(value, math.exp(high)))

@@ -1,0 +1,370 @@
+"""Rows of a campaign -> one summary per case. Pure: nothing is read or printed."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from orchestrator.errors import Stage, Symptom
+from orchestrator.results import statistics
+from orchestrator.results.schema import CheckSection, Row, Status, TimingSection
+from orchestrator.results.statistics import Floats, Integers, TrialSamples
+from orchestrator.runtimes import SOURCE_FORMATS
+
+
+@dataclass(frozen=True)
+class CaseSummary:
+    """What a campaign says about one case; a figure that does not apply or is not supported by the data is null.
+
+    `runtime` is null for an artifact that no runner executed; `batch_size` and `threads` are null where a runner only
+    answered. `median_ns` is the undisturbed median where `median_basis` is "undisturbed", else the median as seen; its
+    interval is the 95 % one. `ratio_to_source` compares the median with that of the source framework's own runtime on
+    the same host, device, batch size and threads, above 1 when the case is slower. `peak_bytes` is the highest peak of
+    a phase, the median of the memory trials. Shares lie between 0 and 1; `cpu_share` is CPU time per wall time.
+    """
+
+    model: str
+    source_framework: str
+    format: str
+    precision: str
+    runtime: str | None = None
+    device: str | None = None
+    batch_size: int | None = None
+    threads: int | None = None
+    isolation: str | None = None
+    host: str | None = None
+    artifact_sha256: str | None = None
+    artifact_bytes: int | None = None
+    accuracy: float | None = None
+    label_agreement: float | None = None
+    max_abs_error: float | None = None
+    load_ns: float | None = None
+    first_ns: float | None = None
+    median_ns: float | None = None
+    median_low_ns: float | None = None
+    median_high_ns: float | None = None
+    median_as_seen_ns: float | None = None
+    undisturbed_share: float | None = None
+    samples: int = 0
+    trials: int = 0
+    stable: bool | None = None
+    peak_bytes: float | None = None
+    status: Status = "ok"
+    stage: Stage | None = None
+    symptom: Symptom | None = None
+    message: str | None = None
+    runner: str | None = None
+    host_fingerprint: str | None = None
+    image_digest: str | None = None
+    data: str | None = None
+    mean_abs_error: float | None = None
+    batch_invariant: bool | None = None
+    import_ns: float | None = None
+    warmup_ns: float | None = None
+    median_basis: str | None = None
+    p90_ns: float | None = None
+    p99_ns: float | None = None
+    throughput_per_s: float | None = None
+    cpu_share: float | None = None
+    unstable_reason: str | None = None
+    compute_only: bool | None = None
+    memory_trials: int = 0
+    ratio_to_source: float | None = None
+    ratio_to_source_low: float | None = None
+    ratio_to_source_high: float | None = None
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """A timing trial without the bulk of its row."""
+
+    section: TimingSection
+    values_ns: Floats
+    block_samples: Integers
+    references_ns: Floats
+
+
+@dataclass
+class _Group:
+    """What the rows say about one case; `first` is the first of them."""
+
+    first: Row
+    timed: list[_Timed] = field(default_factory=list)
+    peaks_bytes: list[int] = field(default_factory=list)
+    failures: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    check: Row | None = None
+    trials: list[TrialSamples] = field(default_factory=list)
+
+    @property
+    def used(self) -> list[TrialSamples]:
+        """The trials that the median comes from."""
+        return statistics.undisturbed_trials(self.trials) or self.trials
+
+
+_Case = tuple[Any, ...]
+
+
+def summarise(rows: Iterable[Row]) -> list[CaseSummary]:
+    """One summary per case, by model, source framework, host, device, format and batch size.
+
+    An artifact that no runner executed has one with `runtime` null, one that a runner only answered has one with
+    `batch_size` null. Of rows with the same key the last one counts. What is undisturbed is judged anew with the best
+    reference of the whole campaign on each host.
+    """
+    artifacts, checks, groups = _sort_rows(rows)
+    for group in groups.values():
+        group.check = checks.get(_place_of(group.first))
+    measured = {_place_of(group.first) for group in groups.values()}
+    groups |= {_case_of(row): _Group(row, check=row) for place, row in checks.items() if place not in measured}
+    executed = {_artifact_of(group.first) for group in groups.values()}
+    _mark_undisturbed(groups.values())
+    sources = {_setting_of(group.first): group for group in groups.values() if _is_source(group.first)}
+    summaries = [_summarise(group, sources.get(_setting_of(group.first))) for group in groups.values()]
+    summaries += [_not_executed(row) for name, row in artifacts.items() if name not in executed]
+    return sorted(summaries, key=_order)
+
+
+def _sort_rows(rows: Iterable[Row]) -> tuple[dict[_Case, Row], dict[_Case, Row], dict[_Case, _Group]]:
+    """Artifact rows by artifact, check rows by place, and groups of trials by case."""
+    artifacts: dict[_Case, Row] = {}
+    checks: dict[_Case, Row] = {}
+    trials: dict[str, tuple[Row, _Timed | None]] = {}
+    for row in rows:
+        if row.kind == "artifact":
+            artifacts[_artifact_of(row)] = row
+        elif row.kind == "check":
+            checks[_place_of(row)] = row
+        else:
+            trials[row.key] = _lighten(row)
+    groups: dict[_Case, _Group] = {}
+    for row, timed in trials.values():
+        group = groups.setdefault(_case_of(row), _Group(row))
+        if row.status == "failed":
+            group.failures[row.kind].append(row)
+        elif timed is not None:
+            group.timed.append(timed)
+        elif row.memory is not None:
+            group.peaks_bytes.append(max(phase.peak_bytes for phase in row.memory.phases))
+    return artifacts, checks, groups
+
+
+def _lighten(row: Row) -> tuple[Row, _Timed | None]:
+    """Samples as arrays: 10,000 rows of Python integers would fill the memory."""
+    section = row.timing
+    if section is None or not section.samples_ns:
+        return row, None
+    timed = _Timed(
+        section.model_copy(update={"samples_ns": (), "block_samples": (), "references_ns": (), "undisturbed": ()}),
+        np.array(section.samples_ns, dtype=np.float64),
+        np.array(section.block_samples, dtype=np.int64),
+        np.array(section.references_ns, dtype=np.float64),
+    )
+    return row.model_copy(update={"timing": None}), timed
+
+
+def _artifact_of(row: Row) -> _Case:
+    return (row.model, row.source_framework, row.format, row.precision)
+
+
+def _place_of(row: Row) -> _Case:
+    return (*_artifact_of(row), row.host, row.runner, row.runtime, row.device)
+
+
+def _case_of(row: Row) -> _Case:
+    return (*_place_of(row), row.batch_size, row.threads)
+
+
+def _mark_undisturbed(groups: Iterable[_Group]) -> None:
+    """Fills in the groups' trials with the mask by the best reference of each host."""
+    hosts: dict[str | None, list[_Group]] = defaultdict(list)
+    for group in groups:
+        hosts[group.first.host_fingerprint or group.first.host].append(group)
+    for on_host in hosts.values():
+        references = [timed.references_ns for group in on_host for timed in group.timed]
+        best_ns = statistics.host_best_ns(np.concatenate(references)) if references else 0.0
+        for group in on_host:
+            group.trials = [
+                TrialSamples(
+                    timed.values_ns,
+                    timed.block_samples,
+                    statistics.undisturbed_blocks(timed.references_ns, best_ns),
+                )
+                for timed in group.timed
+            ]
+
+
+def _setting_of(row: Row) -> _Case:
+    """What a conversion shares with the case of the source framework's own runtime that it is compared with."""
+    return (row.model, row.source_framework, row.host, row.device, row.batch_size, row.threads)
+
+
+def _is_source(row: Row) -> bool:
+    return row.runtime == row.source_framework and row.format == SOURCE_FORMATS.get(row.source_framework)
+
+
+def _summarise(group: _Group, source: _Group | None) -> CaseSummary:
+    row = group.first
+    status, cause, message = _outcome(group)
+    summary = CaseSummary(
+        model=row.model,
+        source_framework=row.source_framework,
+        format=row.format,
+        precision=row.precision,
+        runtime=row.runtime,
+        device=row.device,
+        batch_size=row.batch_size,
+        threads=row.threads,
+        isolation=row.isolation,
+        host=row.host,
+        artifact_sha256=row.artifact_sha256,
+        artifact_bytes=row.artifact_bytes,
+        runner=row.runner,
+        host_fingerprint=row.host_fingerprint,
+        image_digest=row.image_digest,
+        data=row.data,
+        status=status,
+        stage=cause.stage if cause else None,
+        symptom=cause.symptom if cause else None,
+        message=message,
+        peak_bytes=_middle(group.peaks_bytes),
+        memory_trials=len(group.peaks_bytes),
+    )
+    if group.check is not None and group.check.check is not None:
+        summary = replace(summary, **_fidelity(group.check.check))
+    if group.timed:
+        summary = replace(summary, **_times(group), **_ratio(group, source))
+    return summary
+
+
+def _outcome(group: _Group) -> tuple[Status, Row | None, str | None]:
+    """Status, the row that explains it when it is not ok, and the message."""
+    succeeded = {"timing": len(group.timed), "memory": len(group.peaks_bytes)}
+    failures = {kind: rows for kind, rows in group.failures.items() if rows}
+    check = group.check
+    fatal = [check] if check is not None and check.status == "failed" else []
+    fatal += [rows[0] for kind, rows in sorted(failures.items()) if not succeeded[kind]]
+    if fatal:
+        return "failed", fatal[0], fatal[0].message
+    partial = [
+        f"{len(rows)} of {len(rows) + succeeded[kind]} {kind} trials failed ({rows[0].stage} {rows[0].symptom}: "
+        f"{rows[0].message})"
+        for kind, rows in sorted(failures.items())
+    ]
+    if check is not None and check.status == "wrong":
+        return "wrong", check, "; ".join([check.message or "the answers are wrong", *partial])
+    if not any(succeeded.values()):
+        return "ok", None, "answers checked; neither time nor memory measured"
+    return "ok", None, "; ".join(partial) or None
+
+
+def _fidelity(check: CheckSection) -> dict[str, Any]:
+    return {
+        "accuracy": _finite(check.accuracy),
+        "label_agreement": _finite(check.label_agreement),
+        "max_abs_error": _finite(check.max_abs_error),
+        "mean_abs_error": _finite(check.mean_abs_error),
+        "batch_invariant": check.batch_invariant,
+    }
+
+
+def _times(group: _Group) -> dict[str, Any]:
+    sections = [timed.section for timed in group.timed]
+    estimate = statistics.median(group.used)
+    samples = sum(len(trial.values_ns) for trial in group.trials)
+    quiet = sum(int(trial.undisturbed_mask().sum()) for trial in group.trials)
+    wall_time_ns = sum(section.wall_time_ns for section in sections)
+    reason = _unstable_reason(group, estimate)
+    batch_size = group.first.batch_size or 1
+    return {
+        "import_ns": _middle([section.import_ns for section in sections]),
+        "load_ns": _middle([section.load_ns for section in sections]),
+        "first_ns": _middle([section.first_ns for section in sections]),
+        "warmup_ns": _middle([section.warmup_ns for section in sections]),
+        "median_ns": estimate.value,
+        "median_low_ns": estimate.low,
+        "median_high_ns": estimate.high,
+        "median_as_seen_ns": statistics.median_ns(group.trials),
+        "median_basis": "undisturbed" if statistics.undisturbed_trials(group.trials) else "as-seen",
+        "undisturbed_share": quiet / samples,
+        "samples": samples,
+        "trials": len(group.trials),
+        "stable": reason is None,
+        "unstable_reason": reason,
+        "p90_ns": statistics.percentile_ns(group.trials, 90),
+        "p99_ns": statistics.percentile_ns(group.trials, 99),
+        "throughput_per_s": batch_size * 1e9 / estimate.value if estimate.value else None,
+        "cpu_share": sum(section.cpu_time_ns for section in sections) / wall_time_ns if wall_time_ns else None,
+        "compute_only": sections[0].compute_only,
+    }
+
+
+def _unstable_reason(group: _Group, estimate: statistics.Estimate) -> str | None:
+    """A lack of undisturbed samples in single trials does not count: that is judged over the campaign."""
+    unsettled = [
+        timed.section.reason or "did not settle"
+        for timed in group.timed
+        if not timed.section.stable and timed.section.unmet != ("min_undisturbed_samples",)
+    ]
+    reasons = [f"{len(unsettled)} of {len(group.timed)} trials: {unsettled[0]}"] if unsettled else []
+    judged = statistics.instability(group.trials, estimate)
+    return "; ".join(reasons + ([judged] if judged else [])) or None
+
+
+def _ratio(group: _Group, source: _Group | None) -> dict[str, Any]:
+    """Undisturbed medians are compared with undisturbed ones only."""
+    if source is None or source is group or not source.trials:
+        return {}
+    quiet, quiet_source = statistics.undisturbed_trials(group.trials), statistics.undisturbed_trials(source.trials)
+    sides = (quiet, quiet_source) if quiet and quiet_source else (group.trials, source.trials)
+    compared = statistics.ratio(*sides)
+    return {
+        "ratio_to_source": compared.value,
+        "ratio_to_source_low": compared.low,
+        "ratio_to_source_high": compared.high,
+    }
+
+
+def _not_executed(row: Row) -> CaseSummary:
+    failed = row.status == "failed"
+    return CaseSummary(
+        model=row.model,
+        source_framework=row.source_framework,
+        format=row.format,
+        precision=row.precision,
+        artifact_sha256=row.artifact_sha256,
+        artifact_bytes=row.artifact_bytes,
+        data=row.data,
+        status=row.status,
+        stage=row.stage,
+        symptom=row.symptom,
+        message=row.message if failed else "converted, not executed: no runner of the inventory takes it",
+    )
+
+
+def _middle(values: Sequence[int]) -> float | None:
+    return float(np.median(values)) if values else None
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON knows neither NaN nor infinity; the status says that the answers are wrong."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _order(summary: CaseSummary) -> tuple[Any, ...]:
+    """Sources before conversions, the not executed last."""
+    return (
+        summary.model,
+        summary.source_framework,
+        summary.host is None,
+        summary.host or "",
+        summary.device or "",
+        summary.format != SOURCE_FORMATS.get(summary.source_framework),
+        summary.format,
+        summary.precision,
+        summary.runtime or "",
+        summary.threads or 0,
+        summary.batch_size or 0,
+    )

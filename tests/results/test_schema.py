@@ -1,0 +1,70 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from orchestrator.results import description
+from orchestrator.results.schema import Row
+from tests.results import rows
+
+README = Path(__file__).parents[2] / "results" / "README.md"
+
+
+def test_readme_says_what_the_schema_says() -> None:
+    assert README.read_text(encoding="utf-8") == description.markdown(), (
+        "make it again: python -m orchestrator.results.description > results/README.md"
+    )
+
+
+def test_every_field_is_described_with_its_unit() -> None:
+    page = description.markdown()
+    written = json.loads(rows.timing([1] * 9).model_dump_json())
+    for name in (*written, *written["timing"]):
+        assert f"| `{name}` |" in page
+    lines = [line for line in page.splitlines() if "_ns` |" in line or "_bytes` |" in line]
+    assert lines
+    assert all(line.split(" | ")[2] in ("ns", "bytes") for line in lines)
+
+
+def test_not_a_number_survives_the_file() -> None:
+    written = rows.row("check", rows.wrong())
+    read = Row.model_validate_json(written.model_dump_json())
+    assert read.check is not None
+    assert math.isnan(read.check.max_abs_error)
+    assert read.check.mean_abs_error == math.inf
+
+
+@pytest.mark.parametrize(
+    "field", ["kind", "model", "format", "runner", "batch_size", "threads", "trial", "artifact_sha256", "image_digest"]
+)
+def test_key_tells_what_differs(field: str) -> None:
+    other: Any = {"kind": "memory", "batch_size": 2, "threads": 2, "trial": 1}.get(field, "other")
+    row = rows.memory(1) if field == "kind" else rows.timing([1] * 9, **{field: other})
+    assert row.key != rows.timing([1] * 9).key
+
+
+def test_key_ignores_the_outcome() -> None:
+    assert rows.timing([1] * 9).key == rows.row("timing", rows.FAILURE).key
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        {"status": "ok"},
+        {"status": "failed"},
+        {"status": "ok", "memory": rows.memory(1).memory},
+    ],
+)
+def test_half_a_row_is_refused(outcome: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        rows.row("timing", outcome)
+
+
+def test_blocks_must_sum_to_the_samples() -> None:
+    section = rows.timing([1] * 9).timing
+    assert section is not None
+    with pytest.raises(ValidationError, match="do not sum"):
+        type(section)(**section.model_dump() | {"samples_ns": (1, 2)})
