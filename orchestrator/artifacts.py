@@ -36,7 +36,7 @@ def key_of(*parts: JSON) -> str:
 
 
 class Cache:
-    """`artifacts/<sha256>` holds the files, `index/<key>.json` says which one was made from what. Safe for several processes.
+    """`artifacts/<sha256>` holds the files, `index/<key>.json` says which was made from what. Several processes may share it.
 
     Raises:
         UsageError: the folder cannot be written.
@@ -54,7 +54,7 @@ class Cache:
             raise UsageError(f"the cache {self.root} cannot be written: {error.strerror}; {remedy}") from None
 
     def find(self, key: str) -> Artifact | None:
-        """What was stored under `key`, None where that is nothing or is no longer what it was; the damaged file is then removed."""
+        """What was stored under `key`; None where that is nothing, or is damaged, which is then removed."""
         try:
             entry = json.loads(self._index(key).read_bytes())
             artifact = Artifact(path=self._path(entry["sha256"]), **entry)
@@ -70,7 +70,13 @@ class Cache:
         return artifact
 
     def store(
-        self, key: str, file: Path, *, format: str, precision: str, details: dict[str, JSON]  # noqa: A002 - design's word
+        self,
+        key: str,
+        file: Path,
+        *,
+        format: str,  # noqa: A002 - the design's word
+        precision: str,
+        details: dict[str, JSON],
     ) -> Artifact:
         """Copies `file` in and remembers it under `key`."""
         sha256 = sha256_of(file)
@@ -105,7 +111,7 @@ def sha256_of(path: Path) -> str:
 
 
 def pack_directory(folder: Path, archive: Path) -> None:
-    """Writes the files of `folder` as one zip archive: stored, sorted, undated, so that equal folders give equal bytes."""
+    """Writes the files of `folder` as a zip archive: stored, sorted, undated, so that equal folders give equal bytes."""
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     write_archive(archive, files)
 

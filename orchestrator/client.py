@@ -146,7 +146,7 @@ def _open_then_chunks(session: api.Session, batches: Iterable[Tensors]) -> Itera
 def _told_by_runner(serialized: str | bytes, stage: Stage) -> CaseFailure:
     """The failure that the runner put into its trailing metadata."""
     try:
-        failure = api.Failure.FromString(bytes(serialized))
+        failure = api.Failure.FromString(serialized.encode() if isinstance(serialized, str) else serialized)
         told = Stage(wire.word(api.Stage.Name(failure.stage))), Symptom(wire.word(api.Symptom.Name(failure.symptom)))
     except (DecodeError, TypeError, ValueError):
         return CaseFailure(stage, Symptom.CRASH, "the runner sent a failure that cannot be read")

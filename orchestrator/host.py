@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.json_format import MessageToDict
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from orchestrator import fidelity, translation
 from orchestrator.artifacts import Artifact
@@ -224,15 +225,14 @@ class HostRun:
             trial, self._suite, prepared.artifact.sha256, prepared.inputs.sha256, self._reference_best_ns()
         )
         result = runner.client.measure(request)
-        fields = {
-            "status": "ok",
-            "placement": translation.placement(result),
-            "threads_in_force": dict(result.threads_in_force),
-        }
-        if trial.kind == "memory":
-            return fields | {"memory": translation.memory_section(result)}
         self._references_ns += result.timing.references_ns
-        return fields | {"timing": translation.timing_section(result, request, self._reference_best_ns())}
+        try:
+            return {"status": "ok"} | translation.fields(result, request, self._reference_best_ns())
+        except ValidationError as error:
+            detail = error.errors(include_url=False)[0]["msg"]
+            raise CaseFailure(
+                Stage.MEASURE, Symptom.CRASH, f"the runner {runner.client.name} sent a result with a mistake: {detail}"
+            ) from None
 
     def _reference_best_ns(self) -> float:
         """The host's best reference so far in this campaign, 0 before the first trial."""

@@ -1,4 +1,4 @@
-"""A function called in a process of its own, so that whatever a framework or converter does there ends as a result or a `CaseFailure`."""
+"""A function called in a process of its own: whatever it does there ends as a result or as a `CaseFailure`."""
 
 import importlib
 import json
@@ -16,20 +16,22 @@ from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from orchestrator.artifacts import JSON
 from orchestrator.errors import CaseFailure, Stage, Symptom
 
 _ENVIRONMENT = {
-    # One thread each: the order of sums, hence the bytes of what is made, must not depend on the machine's number of cores.
+    # One thread: the order of sums, hence the bytes of what is made, must not depend on the number of cores.
     **dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"),
     "KERAS_BACKEND": "tensorflow",
     "PYTHONHASHSEED": "0",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "1",
 }
-_OUT_OF_MEMORY = re.compile(r"bad_alloc|can't allocate memory|cannot allocate memory|OOM when allocating", re.IGNORECASE)
+_OUT_OF_MEMORY = re.compile(
+    r"bad_alloc|can't allocate memory|cannot allocate memory|OOM when allocating", re.IGNORECASE
+)
 _TAIL_BYTES = 4096
 _MESSAGE_CHARACTERS = 600
 
@@ -37,32 +39,36 @@ _MESSAGE_CHARACTERS = 600
 def call(function: str, /, *, timeout_s: float, stage: Stage, **kwargs: JSON) -> dict[str, JSON]:
     """Calls `package.module:function` with `kwargs` in a fresh process of its own session.
 
-    The process has this one's module path. It and all it started are gone when this returns, and when this process dies.
+    The process has this one's module path. It and all it started are gone when this returns,
+    and it ends when this process dies.
 
     Returns:
-        What the function returned, a dictionary, with `duration_ns` (the function, without the import of its module) and
-        `peak_bytes` (highest resident size of the process, None where the kernel does not tell) added.
+        What the function returned, a dictionary, with `duration_ns` (the function, without the import of its module)
+        and `peak_bytes` (highest resident size of the process, None where the kernel does not tell) added.
 
     Raises:
-        CaseFailure: it crashed, raised, ran longer than `timeout_s` or out of memory; `stage` unless the function says another.
+        CaseFailure: it crashed, raised, ran longer than `timeout_s` or out of memory. The stage is `stage` unless the
+            function says another.
     """
-    request = json.dumps({"function": function, "stage": stage, "kwargs": kwargs}).encode() + b"\n"
-    receiver, sender = Pipe(duplex=False)
-    with receiver, tempfile.TemporaryFile() as log:
-        with sender:
+    request = json.dumps({"function": function, "stage": stage, "kwargs": kwargs}).encode()
+    channel, child_channel = Pipe()
+    with channel, tempfile.TemporaryFile() as log:
+        with child_channel:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "orchestrator.isolated", str(sender.fileno())],
-                stdin=subprocess.PIPE,
+                [sys.executable, "-P", "-m", "orchestrator.isolated", str(child_channel.fileno())],
+                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=[sender.fileno()],
+                pass_fds=[child_channel.fileno()],
                 start_new_session=True,
                 env=os.environ | _ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         try:
-            answer = _answer(process, receiver, request, timeout_s)
+            answer = _answer(channel, request, timeout_s)
         except TimeoutError:
-            message = f"{function} took longer than the {timeout_s:g} s it was allowed; allow more or use a smaller model"
+            message = (
+                f"{function} took longer than the {timeout_s:g} s allowed; use a smaller model or a faster machine"
+            )
             raise CaseFailure(stage, Symptom.TIMEOUT, message) from None
         finally:
             _end(process)
@@ -86,19 +92,14 @@ def failing_at(stage: Stage) -> Iterator[None]:
         raise _failure(error, stage) from error
 
 
-def _answer(
-    process: subprocess.Popen[bytes], receiver: Connection, request: bytes, timeout_s: float
-) -> dict[str, dict[str, str]] | None:
-    """None when the process died without an answer. Its stdin stays open: that it closes tells the process that we are gone."""
-    assert process.stdin
-    with suppress(BrokenPipeError):
-        process.stdin.write(request)
-        process.stdin.flush()
-    if not receiver.poll(timeout_s):
-        raise TimeoutError
+def _answer(channel: Connection, request: bytes, timeout_s: float) -> dict[str, Any] | None:
+    """None when the process died without an answer."""
     try:
-        answer: dict[str, dict[str, str]] = json.loads(receiver.recv_bytes())
-    except EOFError:
+        channel.send_bytes(request)
+        if not channel.poll(timeout_s):
+            raise TimeoutError
+        answer: dict[str, Any] = json.loads(channel.recv_bytes())
+    except (EOFError, ConnectionError):
         return None
     return answer
 
@@ -108,9 +109,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert process.stdin
-    with suppress(BrokenPipeError):
-        process.stdin.close()
 
 
 def _death(function: str, returncode: int, stage: Stage, log: IO[bytes]) -> CaseFailure:
@@ -137,10 +135,10 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _serve(sender: Connection) -> None:
-    """The child's life: one request from stdin, one answer, the end."""
-    request = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+def _serve(channel: Connection) -> None:
+    """The child's life: one request, one answer, the end."""
+    request = json.loads(channel.recv_bytes())
+    threading.Thread(target=_die_with_parent, args=(channel,), daemon=True).start()
     try:
         module, _, name = request["function"].partition(":")
         function = getattr(importlib.import_module(module), name)
@@ -152,11 +150,13 @@ def _serve(sender: Connection) -> None:
         traceback.print_exc()
         failure = _failure(error, Stage(request["stage"]))
         answer = {"failure": {"stage": failure.stage, "symptom": failure.symptom, "message": failure.message}}
-    sender.send_bytes(json.dumps(answer).encode())
+    channel.send_bytes(json.dumps(answer).encode())
 
 
-def _die_with_parent() -> None:
-    sys.stdin.buffer.read()
+def _die_with_parent(channel: Connection) -> None:
+    """Nothing more is ever sent: what ends this wait is that the parent's end of the channel closes."""
+    with suppress(EOFError, OSError):
+        channel.recv_bytes()
     os.killpg(0, signal.SIGKILL)
 
 
@@ -170,7 +170,7 @@ def _peak_bytes() -> int | None:
 
 
 if __name__ == "__main__":
-    channel = int(sys.argv[1])
-    os.set_inheritable(channel, False)
-    _serve(Connection(channel, readable=False))
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)
+    _serve(Connection(descriptor))
     os._exit(0)  # without the frameworks' tear-down: all that matters has been sent

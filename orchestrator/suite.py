@@ -41,7 +41,7 @@ class ModelEntry(Configuration):
     source_frameworks: tuple[SourceFramework, ...] = Field(tuple(SOURCE_FORMATS), min_length=1)
     data: DataSet
     training: Training = Training()
-    tolerance: dict[Precision, float] = Field({"float32": 1e-4, "float16": 1e-2})
+    tolerance: dict[str, float] = Field({"float32": 1e-4, "float16": 1e-2})
 
     @model_validator(mode="after")
     def _known(self) -> "ModelEntry":

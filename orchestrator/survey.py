@@ -31,7 +31,7 @@ def survey(inventory: Inventory, launcher: Launcher) -> list[Offer]:
     """Starts or reaches every runner, all at once, asks it and lets it go."""
     places = [(host.name, entry) for host in inventory.hosts for entry in host.entries()]
     with ThreadPoolExecutor(len(places)) as pool:
-        return list(pool.map(lambda place: _ask(*place, launcher), places))
+        return list(pool.map(lambda place: _ask(place[0], place[1], launcher), places))
 
 
 def _ask(host: str, entry: RunnerEntry, launcher: Launcher) -> Offer:

@@ -1,5 +1,7 @@
 """Between the contract's messages and the results' sections. Pure."""
 
+from typing import Any
+
 import numpy as np
 
 from orchestrator.cases import Trial
@@ -46,8 +48,22 @@ def _ns(seconds: float) -> int:
     return round(seconds * 1e9)
 
 
-def timing_section(result: api.TrialResult, request: api.MeasureRequest, reference_best_ns: float) -> TimingSection:
-    """The timing of a trial; `reference_best_ns` is the host's best when the trial had ended."""
+def fields(result: api.TrialResult, request: api.MeasureRequest, reference_best_ns: float) -> dict[str, Any]:
+    """The fields of a row that a trial's result fills; `reference_best_ns` is the host's best when the trial had ended.
+
+    Raises:
+        ValidationError: the result does not hold together.
+    """
+    common = {
+        "placement": Placement(counts=dict(result.placement.counts), unit=result.placement.unit),
+        "threads_in_force": dict(result.threads_in_force),
+    }
+    if request.kind == api.TRIAL_KIND_MEMORY:
+        return common | {"memory": _memory_section(result)}
+    return common | {"timing": _timing_section(result, request, reference_best_ns)}
+
+
+def _timing_section(result: api.TrialResult, request: api.MeasureRequest, reference_best_ns: float) -> TimingSection:
     timing, phases = result.timing, result.phases
     return TimingSection(
         import_ns=phases.import_ns,
@@ -78,8 +94,7 @@ def _unmet(timing: api.Timing, request: api.MeasureRequest) -> str:
     return f"{' and '.join(timing.unmet)} not met within {seconds:g} s"
 
 
-def memory_section(result: api.TrialResult) -> MemorySection:
-    """The memory of a trial."""
+def _memory_section(result: api.TrialResult) -> MemorySection:
     memory = result.memory
     return MemorySection(
         phases=tuple(
@@ -96,8 +111,3 @@ def memory_section(result: api.TrialResult) -> MemorySection:
         peak_source=memory.peak_source,
         timeline=tuple(MemorySample(at_ns=sample.at_ns, rss_bytes=sample.rss_bytes) for sample in memory.timeline),
     )
-
-
-def placement(result: api.TrialResult) -> Placement:
-    """Where the graph of a trial ran."""
-    return Placement(counts=dict(result.placement.counts), unit=result.placement.unit)

@@ -39,7 +39,7 @@ def wait_until_serving(target: str, timeout_s: float, death: Callable[[], str | 
 
 def _serves(channel: grpc.Channel) -> bool:
     try:
-        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=ATTEMPT_TIMEOUT_S)
+        answer = health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined] - its stubs lack ithealth_pb2.HealthCheckRequest(), timeout=ATTEMPT_TIMEOUT_S)
     except grpc.RpcError:
         return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -58,7 +58,7 @@ def test_what_is_no_suite_is_refused_in_one_line(tmp_path: Path, content: str) -
 
 
 def test_an_unknown_suite_lists_those_that_there_are() -> None:
-    with pytest.raises(UsageError, match="unknown suite 'quik'; choose from .*quick"):
+    with pytest.raises(UsageError, match=r"unknown suite 'quik'; choose from .*quick"):
         load_suite("quik")
 
 

@@ -1,0 +1,25 @@
+#!/bin/bash
+# Resolves the pinned requirements anew: of the build host, then of every runner image to the same versions, so that both sides compute
+# alike. `uv` must find torch's CPU build: through UV_FIND_LINKS (a folder with its wheel) or UV_TORCH_BACKEND=cpu. Its local version
+# ("+cpu") is not written down: it satisfies the plain one, and other machines have other builds.
+set -euo pipefail
+cd -- "$(dirname -- "$0")/.."
+PATH=$PWD/.venv/bin:$PATH
+
+# lock TARGET SOURCE [ARGUMENT...]
+lock() {
+    local target=$1
+    shift
+    uv pip compile --quiet --python-version 3.11 --no-annotate --custom-compile-command "make lock" "$@" \
+        | sed 's/+cpu$//' > "$target.new"
+    mv -- "$target.new" "$target"
+}
+
+lock requirements.txt pyproject.toml --group dev
+# uv writes the marker of this platform only; elsewhere the same release has another name.
+sed --in-place --regexp-extended "s/^(tensorflow)-cpu(==[^ ]+)$/\
+\1-cpu\2 ; platform_system == 'Linux' and platform_machine == 'x86_64'\n\
+\1\2 ; platform_system != 'Linux' or platform_machine != 'x86_64'/" requirements.txt
+for source in docker/requirements/*.in; do
+    lock "${source%.in}.txt" "$source" --constraints requirements.txt
+done

@@ -1,0 +1,126 @@
+"""To a Core ML ML Program by coremltools, packed into one archive."""
+
+import json
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from orchestrator.artifacts import JSON, pack_directory
+from orchestrator.conversion import telling_unsupported_operators
+
+_BATCH_SIZE = 1
+"""Packages have a fixed batch: an open one keeps a model off the neural engine."""
+
+_UNNEEDED = {"keras": ("torch", "sklearn"), "pytorch": ("tensorflow", "sklearn")}
+"""coremltools imports every framework that it finds, which takes longer than the conversion."""
+
+
+def convert(*, source_framework: str, source: str, target: str, precision: str) -> dict[str, JSON]:
+    """Writes `target`, a packed .mlpackage: input `input`, output `output_0`, batch 1, both float32.
+
+    It computes, and stores weights, in `precision`.
+
+    Raises:
+        CaseFailure: an operator that coremltools does not know.
+    """
+    sys.modules.update(dict.fromkeys(_UNNEEDED[source_framework]))
+    import coremltools as ct
+
+    options = {
+        "convert_to": "mlprogram",
+        "minimum_deployment_target": ct.target.macOS13,
+        "compute_precision": {"float32": ct.precision.FLOAT32, "float16": ct.precision.FLOAT16}[precision],
+        "skip_model_load": True,
+    }
+    from_framework = _from_keras if source_framework == "keras" else _from_pytorch
+    with telling_unsupported_operators():
+        package, conversion_ns = from_framework(source, options)
+    specification = _normalised(package.get_spec())
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "model.mlpackage"
+        ct.models.MLModel(specification, weights_dir=package.weights_dir, skip_model_load=True).save(str(saved))
+        _fix_manifest(saved)
+        _fix_specification(saved, type(specification))
+        pack_directory(saved, Path(target))
+    return {
+        "conversion_ns": conversion_ns,
+        "specification_version": specification.specificationVersion,
+        "batch_size": _BATCH_SIZE,
+        "operators": _operators(specification),
+    }
+
+
+def _from_keras(source: str, options: dict[str, Any]) -> tuple[Any, int]:
+    """The package, and how long the converter itself took in nanoseconds."""
+    import coremltools as ct
+    import tensorflow as tf
+
+    from orchestrator.zoo import keras_source
+
+    model = keras_source.load(source)
+    signature = [tf.TensorSpec((_BATCH_SIZE, *given.shape[1:]), given.dtype, name=given.name) for given in model.inputs]
+    function = tf.function(lambda *inputs: model(*inputs, training=False)).get_concrete_function(*signature)
+    begin_ns = time.perf_counter_ns()
+    package = ct.convert([function], source="tensorflow", **options)
+    return package, time.perf_counter_ns() - begin_ns
+
+
+def _from_pytorch(source: str, options: dict[str, Any]) -> tuple[Any, int]:
+    import coremltools as ct
+    import numpy as np
+    import torch
+
+    from orchestrator.zoo import pytorch_source
+
+    class Traceable(torch.nn.Module):  # type: ignore[misc]  # torch is not type-checked
+        """Interpreted, the program is traceable; called, its checks of symbolic shapes are not."""
+
+        def __init__(self, program: torch.export.ExportedProgram) -> None:
+            super().__init__()
+            self.program = program.module(check_guards=False)
+
+        def forward(self, *inputs: torch.Tensor) -> Any:
+            return torch.fx.Interpreter(self.program).run(*inputs)
+
+    program = pytorch_source.load(source)
+    examples = tuple(tensor[:_BATCH_SIZE] for tensor in program.example_inputs[0])
+    traced = torch.jit.trace(Traceable(program), examples, check_trace=False)
+    inputs = [ct.TensorType("input", shape=example.shape, dtype=np.float32) for example in examples]
+    begin_ns = time.perf_counter_ns()
+    package = ct.convert(traced, inputs=inputs, **options)
+    return package, time.perf_counter_ns() - begin_ns
+
+
+def _normalised(specification: Any) -> Any:
+    """Uniform names; without the date of the conversion."""
+    import coremltools as ct
+
+    for index, output in enumerate(specification.description.output):
+        ct.utils.rename_feature(specification, output.name, f"output_{index}")
+    specification.description.metadata.userDefined.pop("com.github.apple.coremltools.conversion_date", None)
+    return specification
+
+
+def _fix_manifest(package: Path) -> None:
+    """Replaces the random identifiers of the package's items by ones that follow from their paths."""
+    manifest = package / "Manifest.json"
+    text = manifest.read_text()
+    for identifier, item in json.loads(text)["itemInfoEntries"].items():
+        text = text.replace(identifier, str(uuid.uuid5(uuid.NAMESPACE_URL, item["path"])))
+    manifest.write_text(json.dumps(json.loads(text), indent=4, sort_keys=True))
+
+
+def _fix_specification(package: Path, kind: Any) -> None:
+    """Writes it again with its maps in a fixed order."""
+    (model,) = package.rglob("*.mlmodel")
+    saved = kind.FromString(model.read_bytes())
+    model.write_bytes(saved.SerializeToString(deterministic=True))
+
+
+def _operators(specification: Any) -> int:
+    (function,) = specification.mlProgram.functions.values()
+    (block,) = function.block_specializations.values()
+    return sum(operation.type != "const" for operation in block.operations)

@@ -1,0 +1,85 @@
+"""To ONNX by tf2onnx and by PyTorch's own exporter: one file, open batch, nothing in it that depends on the machine."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from orchestrator.artifacts import JSON
+from orchestrator.conversion import telling_unsupported_operators
+from orchestrator.errors import CaseFailure, Stage, Symptom
+
+OPSET = 18
+"""The newest that both converters write themselves."""
+
+
+def convert(*, source_framework: str, source: str, target: str, precision: str) -> dict[str, JSON]:
+    """Writes `target`: input `input`, output `output_0`, both with a first axis named `batch`.
+
+    Raises:
+        CaseFailure: an operator without counterpart, or a precision other than float32.
+    """
+    import onnx
+
+    if precision != "float32":
+        message = (
+            f"ONNX is made in float32 only; take {precision} out of the suite's precisions, or onnx out of its formats"
+        )
+        raise CaseFailure(Stage.CONVERT, Symptom.REFUSED, message)
+    with telling_unsupported_operators():
+        model, conversion_ns = _from_keras(source) if source_framework == "keras" else _from_pytorch(source)
+        _normalise(model)
+        onnx.checker.check_model(model, full_check=True)
+    Path(target).write_bytes(model.SerializeToString(deterministic=True))
+    return {
+        "conversion_ns": conversion_ns,
+        "opset": next(entry.version for entry in model.opset_import if not entry.domain),
+        "producer": model.producer_name,
+        "operators": len(model.graph.node),
+    }
+
+
+def _from_keras(source: str) -> tuple[Any, int]:
+    """The model, and how long the converter itself took in nanoseconds."""
+    import tensorflow as tf
+    import tf2onnx
+
+    from orchestrator.zoo import keras_source
+
+    model = keras_source.load(source)
+    signature = [tf.TensorSpec(given.shape, given.dtype, name=given.name) for given in model.inputs]
+    function = tf.function(lambda *inputs: model(*inputs, training=False))
+    begin_ns = time.perf_counter_ns()
+    converted, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
+    return converted, time.perf_counter_ns() - begin_ns
+
+
+def _from_pytorch(source: str) -> tuple[Any, int]:
+    import torch
+
+    from orchestrator.zoo import pytorch_source
+
+    program = pytorch_source.load(source)
+    begin_ns = time.perf_counter_ns()
+    converted = torch.onnx.export(program, (), dynamo=True, opset_version=OPSET, external_data=False, verbose=False)
+    return converted.model_proto, time.perf_counter_ns() - begin_ns
+
+
+def _normalise(model: Any) -> None:
+    """Uniform names; no notes of the converter, which hold counters of its process and paths of its machine."""
+    graph = model.graph
+    _rename(graph, {graph.input[0].name: "input"} | {value.name: f"output_{i}" for i, value in enumerate(graph.output)})
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    graph.name = "model"
+    del graph.value_info[:]
+    for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        noted.ClearField("doc_string")
+        del noted.metadata_props[:]
+
+
+def _rename(graph: Any, names: dict[str, str]) -> None:
+    for value in (*graph.input, *graph.output):
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        for values in (node.input, node.output):
+            values[:] = [names.get(name, name) for name in values]

@@ -1,0 +1,39 @@
+"""The data sets. Adding one is a module with `load(source_framework) -> DataSet` and a row here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Samples:
+    """`inputs` in the layout that one source framework takes, samples along the first axis; `labels` are classes."""
+
+    inputs: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Three parts without a common sample: to learn from, to choose weights by, and to report on."""
+
+    train: Samples
+    validation: Samples
+    test: Samples
+
+
+@dataclass(frozen=True)
+class DataSetEntry:
+    """`module` has `load`.
+
+    The study's schedules count epochs of 40,000 samples or more: on a far smaller set the learning rate has decayed
+    before anything is learnt. There batches, and by the linear scaling rule of Goyal et al. 2017 (arXiv 1706.02677)
+    learning rates, are divided by `batch_divisor`, which gives as many more steps an epoch.
+    """
+
+    module: str
+    batch_divisor: int = 1
+
+
+DATASETS = {"digits": DataSetEntry("orchestrator.datasets.digits", batch_divisor=4)}

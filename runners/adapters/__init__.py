@@ -1,0 +1,107 @@
+"""What a runtime's adapter offers: the protocols `Adapter` and `Model`.
+
+An adapter is found by its module's name, there is no table of them: the runtime `coreml-reference` is the module
+`coreml_reference`. A module imports its framework at the top, and no other adapter; importing it is a phase of every
+trial. NumPy's arrays come in and go out, so nothing above an adapter knows a framework.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+
+if TYPE_CHECKING:  # NumPy is imported with a framework, as part of what that costs
+    from numpy.typing import NDArray
+
+Array: TypeAlias = "NDArray[Any]"
+Arrays: TypeAlias = Mapping[str, "NDArray[Any]"]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input of an artifact: its name, NumPy's name of its dtype, and its shape with None where any size fits."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a graph runs: by device or execution provider the number of "nodes", "tensors" or "operations" there."""
+
+    counts: dict[str, int]
+    unit: str
+
+
+class Model(Protocol):
+    """A loaded artifact."""
+
+    @property
+    def inputs(self) -> Sequence[TensorSpec]:
+        """What the artifact takes, in its order; empty when it takes anything."""
+
+    def bind(self, inputs: Arrays, compute_only: bool) -> Callable[[], object]:
+        """A call without arguments that infers once and returns when the result is ready.
+
+        It is timed, so it is as thin as the runtime allows.
+
+        Args:
+            inputs: as `inputs` wants them: the names, the dtypes, shapes that fit, C order.
+            compute_only: leave copies between the host and the device out of the call.
+        """
+
+    def fetch(self, result: object) -> dict[str, Array]:
+        """What a bound call returned, by the artifact's names of its outputs, or "output_0", ... where it has none."""
+
+    def placement(self) -> Placement:
+        """Read back from the runtime, not repeated from what was asked."""
+
+    def threads_in_force(self) -> dict[str, int]:
+        """Threads by pool ("intra_op", "inter_op"), asked back from the runtime."""
+
+    def close(self) -> None:
+        """Frees what the model holds."""
+
+
+class Adapter(Protocol):
+    """A module of this package."""
+
+    @property
+    def FORMATS(self) -> tuple[str, ...]:  # noqa: N802 - a constant of the module
+        """Formats that `load` reads."""
+
+    @property
+    def MEASURES(self) -> bool:  # noqa: N802
+        """Whether its time and memory mean anything; if not, it is for answers only."""
+
+    def versions(self) -> dict[str, str]:
+        """Distribution name -> version of the runtime and of the libraries it computes with."""
+
+    def devices(self) -> list[str]:
+        """Devices that can execute here, in the words of a case: "cpu", "cuda:0", ..."""
+
+    def load(self, path: Path, device: str, threads: int) -> Model:
+        """The artifact in the file `path` (its name has no suffix), ready for `device`, one of `devices()`.
+
+        Raises:
+            Failure: stage load, when the runtime refuses the artifact, lacks an operator or would run elsewhere.
+        """
+
+
+def runtimes() -> list[str]:
+    """Names of the runtimes that have an adapter, whether their framework is installed or not."""
+    return sorted(
+        module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
+    )
+
+
+def import_adapter(runtime: str) -> Adapter:
+    """Imports the adapter and with it the framework.
+
+    Raises:
+        ImportError: the framework is not installed.
+    """
+    return cast("Adapter", importlib.import_module(f"{__name__}.{runtime.replace('-', '_')}"))

@@ -1,0 +1,1 @@
+"""Reading and evaluating Core ML's ML Programs (MIL): package -> program -> operators."""

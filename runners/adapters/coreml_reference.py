@@ -1,0 +1,121 @@
+"""Core ML's ML Programs without a Mac: evaluated operation by operation with torch on the CPU.
+
+For answers only: accuracy, fidelity and robustness of a converted model. Its time and memory say nothing about Apple's
+runtime, so it is never measured (`MEASURES`).
+
+Precision: every value has the type that the program declares for it; a float16 program computes in float16 tensors, and
+each result is rounded to float16. Within one operation sums are accumulated as torch does on the CPU (float16 products
+in float32), where Apple's compute units may round earlier.
+
+Batches: a package that was converted with a fixed batch (Keras's image models: 1) gets a larger one in slices of the
+fixed size, whose answers are joined; the number of samples must be a multiple of it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from numpy.typing import NDArray
+
+from runners.adapters import Arrays, Placement, TensorSpec
+from runners.adapters._mil import package, program
+from runners.adapters._mil.inputs import Input, read_inputs
+from runners.failure import Failure
+
+FORMATS = ("coreml",)
+MEASURES = False
+
+
+def versions() -> dict[str, str]:
+    """Distribution name -> version."""
+    return {name: metadata.version(name) for name in ("coremltools", "numpy", "torch")}
+
+
+def devices() -> list[str]:
+    """Devices on which this runtime executes."""
+    return ["cpu"]
+
+
+def load(path: Path, device: str, threads: int) -> "Model":
+    """Loads a packed .mlpackage.
+
+    Raises:
+        Failure: (load, unsupported-operator) naming the operators; (load, refused) not a packed ML Program, or
+            one whose files are damaged or missing.
+    """
+    del device  # there is one
+    torch.set_num_threads(threads)
+    with package.opened(path) as opened:
+        loaded = program.load_program(opened)
+        return Model(loaded, read_inputs(opened.specification, loaded.inputs))
+
+
+class Model:
+    """A loaded program."""
+
+    def __init__(self, loaded: program.Program, inputs: tuple[Input, ...]) -> None:
+        self._program = loaded
+        self._inputs = inputs
+
+    @property
+    def inputs(self) -> list[TensorSpec]:
+        """The program's inputs; any number of samples where the batch is fixed, for they are sliced."""
+        return [given.specification for given in self._inputs]
+
+    def bind(self, inputs: Arrays, compute_only: bool) -> Callable[[], object]:
+        """One evaluation of these inputs, sliced where the package's batch is fixed and smaller.
+
+        Raises:
+            Failure: (infer, refused) a number of samples or another size outside of what the package takes.
+        """
+        del compute_only  # nothing is copied to a device
+        slices = [
+            {given.name: given.fitted(part[given.name]) for given in self._inputs} for part in self._slices(inputs)
+        ]
+        return partial(self._evaluate, slices)
+
+    def fetch(self, result: object) -> dict[str, NDArray[Any]]:
+        """Outputs by the program's names, in the types that it declares."""
+        return {name: tensor.numpy() for name, tensor in cast("dict[str, torch.Tensor]", result).items()}
+
+    def placement(self) -> Placement:
+        """Every operation runs here."""
+        return Placement({"coreml-reference": self._program.operations}, "operations")
+
+    def threads_in_force(self) -> dict[str, int]:
+        """Threads as torch reports them."""
+        return {"intra_op": torch.get_num_threads()}
+
+    def close(self) -> None:
+        """Nothing outlives the object."""
+
+    def _slices(self, inputs: Arrays) -> list[Arrays]:
+        batches = {given.fixed_batch for given in self._inputs}
+        size = batches.pop() if len(batches) == 1 else None
+        if size is None:
+            return [inputs]
+        count = max(len(inputs[given.name]) for given in self._inputs)
+        if count == 0 or count % size:
+            raise Failure(
+                "infer", "refused", f"the package takes batches of {size}: {count} samples cannot be cut into them"
+            )
+        return [
+            {name: array[start : start + size] for name, array in inputs.items()} for start in range(0, count, size)
+        ]
+
+    def _evaluate(self, slices: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        answers = [self._program.evaluate(part) for part in slices]
+        if len(answers) == 1:
+            return answers[0]
+        return {name: _joined(name, [answer[name] for answer in answers]) for name in answers[0]}
+
+
+def _joined(name: str, parts: list[torch.Tensor]) -> torch.Tensor:
+    if parts[0].dim() == 0:
+        raise Failure(
+            "infer", "refused", f"output {name!r} is one number a batch: ask for the package's own batch size"
+        )
+    return torch.cat(parts)

@@ -1,0 +1,104 @@
+"""Everything that the harness does with arrays: inputs read and held against what a model takes, outputs checked."""
+
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from runners.adapters import Array, Arrays, Model, TensorSpec
+from runners.failure import Failure, words
+from runners.tensors import Tensor
+
+
+def read_batch(archive: Path, batch_size: int) -> dict[str, Array]:
+    """The first `batch_size` samples of every array, from the start again when there are fewer.
+
+    Only these are read: a whole test set that came and went would change how the allocator serves the measured phases.
+
+    Raises:
+        Failure: load, refused: not an .npz archive of plain arrays.
+    """
+    try:
+        with zipfile.ZipFile(archive) as members:
+            return {name.removesuffix(".npy"): _read_member(members, name, batch_size) for name in members.namelist()}
+    except (zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise Failure(
+            "load", "refused", f"the inputs {archive.name} are no .npz archive of plain arrays: {words(error)}"
+        ) from error
+
+
+def feed(model: Model, arrays: Arrays) -> dict[str, Array]:
+    """`arrays` as `model.bind` wants them; a single array feeds a single input whatever their names.
+
+    Raises:
+        Failure: infer, refused: the model takes something else.
+    """
+    specs = model.inputs
+    if not specs:
+        return dict(arrays)
+    if len(specs) == len(arrays) == 1:
+        arrays = {specs[0].name: next(iter(arrays.values()))}
+    wanted = sorted(spec.name for spec in specs)
+    if wanted != sorted(arrays):
+        raise _refused(f"the model takes the inputs {wanted}, given are {sorted(arrays)}")
+    return {spec.name: _fitting(spec, arrays[spec.name]) for spec in specs}
+
+
+def check(outputs: Arrays) -> None:
+    """A model that answers no numbers is not worth a time.
+
+    Raises:
+        Failure: infer, wrong-output.
+    """
+    for name, array in outputs.items():
+        wrong = array.size - int(np.isfinite(array).sum())
+        if wrong:
+            message = f"{wrong} of {array.size} values of the output {name!r} are NaN or infinite"
+            raise Failure("infer", "wrong-output", message)
+
+
+def from_tensors(batch: list[Tensor]) -> dict[str, Array]:
+    """Arrays that own their memory and can be written, as frameworks want them."""
+    return {item.name: np.frombuffer(item.data, item.dtype).reshape(item.shape).copy() for item in batch}
+
+
+def to_tensors(outputs: Arrays) -> list[Tensor]:
+    """Outputs ready to travel."""
+    return [Tensor(name, array.dtype.name, array.shape, array.tobytes()) for name, array in outputs.items()]
+
+
+def _read_member(members: zipfile.ZipFile, name: str, batch_size: int) -> Array:
+    with members.open(name) as stream:
+        shape, fortran_order, dtype = _read_header(stream)
+        if dtype.hasobject or fortran_order or not shape or shape[0] == 0:
+            raise ValueError(f"{name} has dtype {dtype} and shape {shape}; wanted are numbers, C order, samples first")
+        count = min(batch_size, shape[0])
+        data = stream.read(count * math.prod(shape[1:]) * dtype.itemsize)
+    samples: Array = np.frombuffer(data, dtype).reshape(count, *shape[1:])
+    return samples.take(np.arange(batch_size) % count, axis=0)
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran's order, and dtype; see numpy.lib.format."""
+    version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = readers[version](stream)  # type: ignore[no-untyped-call]
+    return header
+
+
+def _fitting(spec: TensorSpec, array: Array) -> Array:
+    fits = len(spec.shape) == array.ndim and all(
+        wanted in (None, given) for wanted, given in zip(spec.shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype.name != spec.dtype:
+        shape = str(spec.shape).replace("None", "any")
+        raise _refused(
+            f"the model takes {spec.name!r} as {spec.dtype} {shape}, given is {array.dtype.name} {array.shape}"
+        )
+    return np.ascontiguousarray(array)
+
+
+def _refused(message: str) -> Failure:
+    return Failure("infer", "refused", f"{message}; choose a batch size and data that fit the artifact")

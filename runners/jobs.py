@@ -1,0 +1,36 @@
+"""What the server orders from a worker, as plain values; their fields are those of the contract."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Session:
+    """What to execute, where and how; `artifact` is a path."""
+
+    runtime: str
+    artifact: str
+    format: str
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure; `memory` makes it a memory trial, `inputs` is a path."""
+
+    memory: bool
+    inputs: str
+    batch_size: int
+    compute_only: bool
+    reference_best_ns: float
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """When a timing trial has enough."""
+
+    min_samples: int
+    min_time_ns: int
+    min_undisturbed_samples: int
+    max_time_ns: int
+    max_warmup_ns: int

@@ -1,0 +1,22 @@
+"""The reference computation: a few microseconds that tell whether a neighbour slows the core at this moment.
+
+It sums small integers inside one call into C. It touches no memory beyond a few lines of the first cache and keeps the
+core's units busy, so whatever takes a share of these units, of the clock or of the time slows it as well.
+"""
+
+from functools import partial
+from time import perf_counter_ns
+
+UNDISTURBED_WITHIN = 1.05
+"""A reference is undisturbed when it took at most this multiple of the best one known."""
+
+_compute = partial(sum, range(500))  # about 5 us
+_recall = partial(sum, range(100))  # brings code and branch predictors back after an inference, untimed
+
+
+def reference_ns() -> int:
+    """Time of one reference computation."""
+    _recall()
+    begun = perf_counter_ns()
+    _compute()
+    return perf_counter_ns() - begun

@@ -1,0 +1,158 @@
+"""The timed part of a trial: warm-up until it settles, then blocks of samples between reference computations."""
+
+import gc
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+from time import perf_counter_ns
+from typing import Any
+
+from runners.jobs import StopRule
+from runners.measure.reference import UNDISTURBED_WITHIN, reference_ns
+
+BLOCK_NS = 300_000
+"""A block takes about this long: shorter than most quiet spells of a shared core, long beside a reference."""
+
+MAX_SAMPLES = 500_000
+"""Ends a trial too (`stopped_by` "max_samples"): the result is one message, and gRPC takes no message above 4 MiB."""
+
+_WINDOW_SAMPLES = 5
+_WINDOW_NS = 10_000_000
+_STILL_FALLING = 0.99
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """How long it took, and the fastest inference near its end."""
+
+    duration_ns: int
+    samples: int
+    fastest_ns: int
+
+
+def warm_up(call: Call, max_warmup_ns: int) -> Warmup:
+    """Infers in windows of 5 samples or 10 ms, until a window's median no longer falls or `max_warmup_ns` are over."""
+    begun = perf_counter_ns()
+    deadline = begun + max_warmup_ns
+    window = _window(call, deadline)
+    total = len(window)
+    settled = False
+    while not settled and perf_counter_ns() < deadline:
+        before, window = median(window), _window(call, deadline)
+        total += len(window)
+        settled = median(window) >= _STILL_FALLING * before
+    return Warmup(perf_counter_ns() - begun, total, min(window))
+
+
+def _window(call: Call, deadline: int) -> list[int]:
+    end = min(perf_counter_ns() + _WINDOW_NS, deadline)
+    samples = [_sample(call)]
+    while (len(samples) < _WINDOW_SAMPLES and perf_counter_ns() < deadline) or perf_counter_ns() < end:
+        samples.append(_sample(call))
+    return samples
+
+
+def _sample(call: Call) -> int:
+    begun = perf_counter_ns()
+    call()
+    return perf_counter_ns() - begun
+
+
+def block_size(sample_ns: int) -> int:
+    """Samples of a block: the power of two that fills BLOCK_NS best from below, at least 1."""
+    return 1 << max(0, (BLOCK_NS // max(sample_ns, 1)).bit_length() - 1)
+
+
+@dataclass
+class Blocks:
+    """Samples, the blocks they came in, and a reference before the first block and after each one."""
+
+    best_ns: float
+    samples_ns: list[int] = field(default_factory=list)
+    block_samples: list[int] = field(default_factory=list)
+    references_ns: list[int] = field(default_factory=list)
+    total_ns: int = 0
+    undisturbed_samples: int = 0
+
+    def add_reference(self, reference_ns: int) -> None:
+        """Takes the reference after the latest block, or the first of all; a new best one judges all blocks again."""
+        self.references_ns.append(reference_ns)
+        if reference_ns < self.best_ns:
+            self.best_ns = reference_ns
+            self.undisturbed_samples = sum(map(self._undisturbed, range(len(self.block_samples))))
+        elif self.block_samples:
+            self.undisturbed_samples += self._undisturbed(len(self.block_samples) - 1)
+
+    def _undisturbed(self, block: int) -> int:
+        """The block's samples if the references on both its sides were near the best, else 0."""
+        slowest = max(self.references_ns[block], self.references_ns[block + 1])
+        return self.block_samples[block] if slowest <= UNDISTURBED_WITHIN * self.best_ns else 0
+
+    def add_block(self, call: Call, count: int) -> None:
+        """Times `count` calls, one by one."""
+        samples: list[int] = []
+        for _ in range(count):
+            begun = perf_counter_ns()
+            call()
+            ended = perf_counter_ns()
+            samples.append(ended - begun)
+        self.samples_ns += samples
+        self.block_samples.append(count)
+        self.total_ns += sum(samples)
+
+    def unmet(self, rule: StopRule) -> list[str]:
+        """Conditions of the rule that do not hold yet."""
+        reached = {
+            "min_samples": len(self.samples_ns) >= rule.min_samples,
+            "min_time": self.total_ns >= rule.min_time_ns,
+            "min_undisturbed_samples": self.undisturbed_samples >= rule.min_undisturbed_samples,
+        }
+        return [condition for condition, met in reached.items() if not met]
+
+
+def measure(call: Call, rule: StopRule, sample_ns: int, reference_best_ns: float) -> dict[str, Any]:
+    """The steady state, as fields of the contract's Timing.
+
+    Args:
+        call: one inference; it returns when the result is ready.
+        rule: when there is enough.
+        sample_ns: time of an undisturbed call, about.
+        reference_best_ns: the host's best reference so far, 0 when unknown; then it is the best of this trial.
+    """
+    blocks = Blocks(reference_best_ns or float("inf"))
+    count = block_size(sample_ns)
+    gc.collect()
+    gc.disable()
+    before, begun = resource.getrusage(resource.RUSAGE_SELF), perf_counter_ns()
+    blocks.add_reference(reference_ns())
+    stopped_by = ""
+    while not stopped_by:
+        blocks.add_block(call, count)
+        blocks.add_reference(reference_ns())
+        stopped_by = _stop(blocks, rule, perf_counter_ns() - begun)
+    wall_time_ns, after = perf_counter_ns() - begun, resource.getrusage(resource.RUSAGE_SELF)
+    cpu_time_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "samples_ns": blocks.samples_ns,
+        "block_samples": blocks.block_samples,
+        "references_ns": blocks.references_ns,
+        "stopped_by": stopped_by,
+        "unmet": blocks.unmet(rule),
+        "cpu_time_ns": round(cpu_time_s * 1e9),
+        "wall_time_ns": wall_time_ns,
+        "voluntary_switches": after.ru_nvcsw - before.ru_nvcsw,
+        "involuntary_switches": after.ru_nivcsw - before.ru_nivcsw,
+        "gc_enabled": gc.isenabled(),
+    }
+
+
+def _stop(blocks: Blocks, rule: StopRule, elapsed_ns: int) -> str:
+    """What ends the trial now; empty when it goes on."""
+    if not blocks.unmet(rule):
+        return "enough"
+    if elapsed_ns >= rule.max_time_ns:
+        return "max_time"
+    return "max_samples" if len(blocks.samples_ns) >= MAX_SAMPLES else ""

@@ -1,0 +1,200 @@
+"""The contract's servicer: translates calls into jobs and back, and failures into statuses."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any
+
+import grpc
+from google.protobuf.struct_pb2 import Struct
+
+from runner_api.v1 import runner_pb2 as api
+from runner_api.v1 import runner_pb2_grpc, wire
+from runners import arrays
+from runners.failure import Failure, Symptom, unexpected
+from runners.jobs import Plan, Session, StopRule
+from runners.measure.environment import environment, fingerprint
+from runners.measure.threads import available_cpus
+from runners.store import Store
+from runners.supervisor import Worker
+
+_DESCRIBE_TIMEOUT_S = 300.0
+_STATUS: dict[Symptom, grpc.StatusCode] = {
+    "crash": grpc.StatusCode.INTERNAL,
+    "unsupported-operator": grpc.StatusCode.UNIMPLEMENTED,
+    "timeout": grpc.StatusCode.DEADLINE_EXCEEDED,
+    "out-of-memory": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "wrong-output": grpc.StatusCode.DATA_LOSS,
+    "placement": grpc.StatusCode.FAILED_PRECONDITION,
+    "refused": grpc.StatusCode.INVALID_ARGUMENT,
+    "unavailable": grpc.StatusCode.UNAVAILABLE,
+}
+
+
+class RunnerService(runner_pb2_grpc.RunnerServicer):
+    """One runtime behind the contract; measures and predicts for one caller at a time.
+
+    Args:
+        runtime: name of an adapter.
+        store: where artifacts and inputs are kept.
+    """
+
+    def __init__(self, runtime: str, store: Store) -> None:
+        self._runtime = runtime
+        self._store = store
+        self._turn = threading.Lock()
+        self._description: dict[str, Any] | None = None
+
+    def Describe(  # noqa: N802 - the contract's name
+        self,
+        request: api.DescribeRequest,  # noqa: ARG002 - it is empty
+        context: grpc.ServicerContext,
+    ) -> api.DescribeResponse:
+        """What the framework says of itself is asked once."""
+        with _Answering(context):
+            facts = Struct()
+            facts.update(environment())
+            return api.DescribeResponse(
+                contract_version=wire.CONTRACT_VERSION,
+                runtime=self._runtime,
+                available_cpus=available_cpus(),
+                host_fingerprint=fingerprint(),
+                environment=facts,
+                **self._describe(context),
+            )
+
+    def PutArtifact(  # noqa: N802
+        self, request_iterator: Iterator[api.PutArtifactRequest], context: grpc.ServicerContext
+    ) -> api.PutArtifactResponse:
+        """Says whether the artifact is wanted before it reads it."""
+        with _Answering(context):
+            first = next(request_iterator, api.PutArtifactRequest())
+            if not first.HasField("header"):
+                raise Failure("ship", "refused", "PutArtifact: the first message must be the header")
+            stored = self._store.has(first.header.sha256)
+            context.send_initial_metadata(
+                ((wire.ARTIFACT_KEY, wire.ARTIFACT_STORED if stored else wire.ARTIFACT_WANTED),)
+            )
+            if stored:
+                return api.PutArtifactResponse()
+            self._store.put(
+                first.header.sha256, first.header.size_bytes, (request.chunk for request in request_iterator)
+            )
+            return api.PutArtifactResponse(received_bytes=first.header.size_bytes)
+
+    def Measure(  # noqa: N802
+        self, request: api.MeasureRequest, context: grpc.ServicerContext
+    ) -> Iterator[api.MeasureResponse]:
+        """Passes the phases on and sleeps in between."""
+        with _Answering(context):
+            job, threads = self._measure_job(request), request.session.threads
+            with self._worker(context, threads, request.timeout_ns / 1e9) as worker:
+                worker.send(job)
+                while "result" not in (header := worker.receive().header):
+                    yield api.MeasureResponse(phase=header["phase"])
+            yield api.MeasureResponse(result=api.TrialResult(**header["result"]))
+
+    def Predict(  # noqa: N802
+        self, request_iterator: Iterator[api.PredictRequest], context: grpc.ServicerContext
+    ) -> Iterator[api.PredictResponse]:
+        """Loads, then answers each batch before it takes the next."""
+        with _Answering(context):
+            first = next(request_iterator, api.PredictRequest())
+            if not first.HasField("open"):
+                raise Failure("infer", "refused", "Predict: the first message must open the session")
+            session = self._session(first.open)
+            with self._worker(context, session.threads, None) as worker:
+                worker.send({"job": "predict", "session": asdict(session)})
+                while worker.receive().header["phase"] != "first":
+                    pass
+                for batch in _batches(request_iterator):
+                    worker.send({}, arrays.to_tensors(batch))
+                    for chunk in wire.split(arrays.from_tensors(worker.receive().tensors)):
+                        yield api.PredictResponse(chunk=chunk)
+
+    def _describe(self, context: grpc.ServicerContext) -> dict[str, Any]:
+        if self._description is None:
+            with self._worker(context, available_cpus(), _DESCRIBE_TIMEOUT_S) as worker:
+                worker.send({"job": "describe", "runtime": self._runtime})
+                self._description = worker.receive().header["description"]
+        return self._description
+
+    def _session(self, session: api.Session) -> Session:
+        if session.threads < 1:
+            raise Failure("load", "refused", "threads is 0; ask for at least 1")
+        artifact = str(self._store.path(session.artifact_sha256))
+        return Session(self._runtime, artifact, session.format, session.device, session.threads)
+
+    def _measure_job(self, request: api.MeasureRequest) -> dict[str, Any]:
+        kinds = (api.TRIAL_KIND_TIMING, api.TRIAL_KIND_MEMORY)
+        if request.kind not in kinds or request.batch_size < 1 or request.timeout_ns < 1:
+            raise Failure(
+                "measure", "refused", "Measure: give a kind of trial, and a batch size and a time-out above 0"
+            )
+        plan = Plan(
+            memory=request.kind == api.TRIAL_KIND_MEMORY,
+            inputs=str(self._store.path(request.inputs_sha256)),
+            batch_size=request.batch_size,
+            compute_only=request.compute_only,
+            reference_best_ns=request.reference_best_ns,
+        )
+        rule = StopRule(
+            min_samples=request.stop_rule.min_samples,
+            min_time_ns=request.stop_rule.min_time_ns,
+            min_undisturbed_samples=request.stop_rule.min_undisturbed_samples,
+            max_time_ns=request.stop_rule.max_time_ns,
+            max_warmup_ns=request.stop_rule.max_warmup_ns,
+        )
+        session = self._session(request.session)
+        return {"job": "measure", "session": asdict(session), "plan": asdict(plan), "stop_rule": asdict(rule)}
+
+    @contextmanager
+    def _worker(self, context: grpc.ServicerContext, threads: int, timeout_s: float | None) -> Iterator[Worker]:
+        """A worker in its turn, which ends with the call however that ends."""
+        gone = Failure("measure", "unavailable", "the caller went away")
+        if not self._turn.acquire(
+            timeout=min(context.time_remaining() or threading.TIMEOUT_MAX, threading.TIMEOUT_MAX)
+        ):
+            raise Failure("measure", "timeout", "the runner was busy for another caller; allow more time")
+        try:
+            with Worker(threads, timeout_s) as worker:
+                if not context.add_callback(lambda: worker.kill(gone)):
+                    raise gone
+                yield worker
+        finally:
+            self._turn.release()
+
+
+class _Answering:
+    """The one place where what went wrong becomes a status with its Failure beside it."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            failure = error if isinstance(error, Failure) else unexpected("measure", error)
+            self._context.set_trailing_metadata(((wire.FAILURE_KEY, _message(failure).SerializeToString()),))
+            self._context.abort(_STATUS[failure.symptom], failure.message)
+
+
+def _batches(requests: Iterator[api.PredictRequest]) -> Iterator[wire.Tensors]:
+    try:
+        yield from wire.join(request.chunk for request in requests)
+    except ValueError as error:
+        raise Failure("infer", "refused", f"Predict: {error}") from error
+
+
+def _message(failure: Failure) -> api.Failure:
+    return api.Failure(
+        stage=wire.enum_name("STAGE", failure.stage),
+        symptom=wire.enum_name("SYMPTOM", failure.symptom),
+        message=failure.message,
+    )

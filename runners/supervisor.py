@@ -1,0 +1,145 @@
+"""A worker as seen from the server: started, listened to in a blocking call, ended with all that it started."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Self
+
+from runners import channel
+from runners.channel import Message
+from runners.failure import STAGE_OF_PHASE, Failure, Stage, one_line, tells_of_exhaustion
+from runners.measure import cgroup
+from runners.measure.threads import environment
+from runners.tensors import Tensor
+
+_LAST_WORDS = 400
+
+
+class Worker:
+    """A fresh process for one job.
+
+    Args:
+        threads: what mathematical libraries are told before they are loaded.
+        timeout_s: wall time after which the worker is killed; None for no limit.
+    """
+
+    def __init__(self, threads: int, timeout_s: float | None) -> None:
+        self._stage: Stage = "load"
+        self._phase = "import"
+        self._reason: Failure | None = None
+        self._ended = False
+        self._lock = threading.Lock()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+        self._kills_before = cgroup.out_of_memory_kills()
+        self._connection, self._process = _start(threads, self._output.fileno())
+        self._exit = [os.pidfd_open(self._process.pid)] if sys.platform == "linux" else []
+        self._watchdog = threading.Timer(
+            min(timeout_s or threading.TIMEOUT_MAX, threading.TIMEOUT_MAX), self._time_out, [timeout_s]
+        )
+        self._watchdog.daemon = True
+        self._watchdog.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._watchdog.cancel()
+        with self._lock:
+            self._kill_group()
+            self._process.wait()
+            self._ended = True
+        self._connection.close()
+        self._output.close()
+        for descriptor in self._exit:
+            os.close(descriptor)
+
+    def send(self, header: dict[str, Any], tensors: list[Tensor] | None = None) -> None:
+        """Gives the worker its job, or more of it.
+
+        Raises:
+            Failure: as `receive`.
+        """
+        try:
+            channel.send(self._connection, header, tensors)
+        except OSError:
+            raise self._death() from None
+
+    def receive(self) -> Message:
+        """Sleeps until the worker says something.
+
+        Raises:
+            Failure: what the worker says went wrong; or how it died.
+        """
+        try:
+            if self._connection not in wait([self._connection, *self._exit]):
+                raise EOFError  # a child of the worker may still hold the other end of the socket
+            message = channel.receive(self._connection)
+        except (EOFError, OSError):
+            raise self._death() from None
+        if "failure" in message.header:
+            raise Failure(**message.header["failure"])
+        if "phase" in message.header:
+            self._phase = message.header["phase"]
+            self._stage = STAGE_OF_PHASE[self._phase]
+        return message
+
+    def kill(self, reason: Failure) -> None:
+        """Ends the worker from another thread; whoever waits for it gets `reason`."""
+        with self._lock:
+            if not self._ended:
+                self._reason = self._reason or reason
+                self._kill_group()
+
+    def _time_out(self, timeout_s: float) -> None:
+        message = f"not done after {timeout_s:g} s, in the phase {self._phase!r}; allow more time or find what hangs"
+        self.kill(Failure(self._stage, "timeout", message))
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # nobody is left
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _death(self) -> Failure:
+        """Why the worker is dead, by the evidence."""
+        code = self._process.wait()
+        if self._reason:
+            return self._reason
+        output = self._last_words()
+        killed_for_memory = code == -signal.SIGKILL or cgroup.out_of_memory_kills() > self._kills_before
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        message = f"the worker {how} in the phase {self._phase!r}" + (f"; its last words: {output}" if output else "")
+        if killed_for_memory or tells_of_exhaustion(output):
+            return Failure(
+                self._stage,
+                "out-of-memory",
+                f"{message}; memory ran out: give the runner more or choose a smaller batch",
+            )
+        return Failure(self._stage, "crash", message)
+
+    def _last_words(self) -> str:
+        size = self._output.seek(0, os.SEEK_END)
+        self._output.seek(max(0, size - 4 * _LAST_WORDS))
+        return one_line(self._output.read().decode(errors="replace")[-_LAST_WORDS:])
+
+
+def _start(threads: int, output: int) -> tuple[Connection, subprocess.Popen[bytes]]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runners.worker", str(theirs.fileno()), str(os.getpid())],
+            env=os.environ | environment(threads),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Connection(ours.detach()), process

@@ -1,0 +1,13 @@
+"""A tensor on its way between the server and its worker, for which neither needs NumPy."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """`data` holds the elements little-endian and in C order; `dtype` is NumPy's name."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes

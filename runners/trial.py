@@ -1,0 +1,98 @@
+"""One trial from import to steady state; runs in a process that does nothing else."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from runners.adapters import Adapter, Model, import_adapter
+from runners.failure import STAGE_OF_PHASE, Failure, Stage, unexpected, words
+from runners.jobs import Plan, Session, StopRule
+from runners.measure import timing
+from runners.measure.recorders import Recorder, TimeRecorder
+
+
+def run(session: Session, plan: Plan, rule: StopRule, announce: Callable[[str], None]) -> dict[str, Any]:
+    """The fields of the contract's TrialResult; `announce` is told each phase before it begins.
+
+    Raises:
+        Failure: at the stage of the phase in which it happened.
+    """
+    recorder = _recorder(plan)
+
+    @contextmanager
+    def phase(name: str) -> Iterator[None]:
+        announce(name)
+        with failing_at(STAGE_OF_PHASE[name]), recorder.phase(name):
+            yield
+
+    with phase("import"):
+        adapter = import_runtime(session.runtime)
+    with phase("load"):
+        model = load(adapter, session)
+    if not adapter.MEASURES:
+        raise Failure("measure", "refused", f"{session.runtime} is for answers only: its time and memory mean nothing")
+    from runners import arrays  # here, because importing NumPy belongs to the first phase
+
+    batch = arrays.feed(model, arrays.read_batch(Path(plan.inputs), plan.batch_size))
+    with phase("first"):
+        call = model.bind(batch, plan.compute_only)
+        result = call()
+    arrays.check(model.fetch(result))
+    with phase("warmup"):
+        warmup = timing.warm_up(call, rule.max_warmup_ns)
+    with phase("steady"):
+        recorder.steady(call, rule, warmup)
+    read_back = {"placement": asdict(model.placement()), "threads_in_force": model.threads_in_force()}
+    model.close()
+    return recorder.result() | read_back
+
+
+def import_runtime(runtime: str) -> Adapter:
+    """The runtime's adapter, and with it the framework.
+
+    Raises:
+        Failure: load, unavailable.
+    """
+    try:
+        return import_adapter(runtime)
+    except ImportError as error:
+        raise Failure("load", "unavailable", f"{runtime} is not installed on this runner: {words(error)}") from error
+
+
+def load(adapter: Adapter, session: Session) -> Model:
+    """The session's artifact on its device.
+
+    Raises:
+        Failure: load; refused, unavailable, or what the adapter raises.
+    """
+    if session.format not in adapter.FORMATS:
+        raise Failure(
+            "load", "refused", f"{session.runtime} loads {', '.join(adapter.FORMATS)}; asked for {session.format!r}"
+        )
+    devices = adapter.devices()
+    if session.device not in devices:
+        raise Failure(
+            "load", "unavailable", f"{session.runtime} has {', '.join(devices)} here; asked for {session.device!r}"
+        )
+    return adapter.load(Path(session.artifact), session.device, session.threads)
+
+
+@contextmanager
+def failing_at(stage: Stage) -> Iterator[None]:
+    """Makes whatever a framework raises a failure of this stage."""
+    try:
+        yield
+    except Failure:
+        raise
+    except Exception as error:
+        raise unexpected(stage, error) from error
+
+
+def _recorder(plan: Plan) -> Recorder:
+    if not plan.memory:
+        return TimeRecorder(plan.reference_best_ns)
+    from runners.measure.memory import MemoryRecorder  # what it imports stays out of timing trials
+
+    return MemoryRecorder()

@@ -1,0 +1,85 @@
+"""The clean process: `python -m runners.worker FD SERVER_PID`, exec'd anew for each job.
+
+It reads its job from the socket FD, answers and ends. It dies with its server, and when memory ends it is the first
+that the kernel takes.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from runners import channel, trial
+from runners.failure import Failure, unexpected
+from runners.jobs import Plan, Session, StopRule
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """One job."""
+    descriptor, server_pid = map(int, sys.argv[1:])
+    _die_with(server_pid)
+    connection = Connection(descriptor)
+    job = channel.receive(connection).header
+    try:
+        _JOBS[job["job"]](connection, job)
+    except Failure as failure:
+        _send_failure(connection, failure)
+    except Exception as error:
+        _send_failure(connection, unexpected("measure", error))
+
+
+def describe(connection: Connection, job: dict[str, Any]) -> None:
+    """What only the framework knows of this runner."""
+    adapter = trial.import_runtime(job["runtime"])
+    described = {"versions": adapter.versions(), "devices": adapter.devices(), "formats": adapter.FORMATS}
+    channel.send(connection, {"description": described})
+
+
+def measure(connection: Connection, job: dict[str, Any]) -> None:
+    """One trial; the phases are announced between what is measured."""
+    session, plan, rule = Session(**job["session"]), Plan(**job["plan"]), StopRule(**job["stop_rule"])
+    result = trial.run(session, plan, rule, lambda phase: channel.send(connection, {"phase": phase}))
+    channel.send(connection, {"result": result})
+
+
+def predict(connection: Connection, job: dict[str, Any]) -> None:
+    """Answers one batch after the other, until its server ends it."""
+    session = Session(**job["session"])
+    channel.send(connection, {"phase": "load"})
+    with trial.failing_at("load"):
+        model = trial.load(trial.import_runtime(session.runtime), session)
+    from runners import arrays  # a trial must not find NumPy imported
+
+    channel.send(connection, {"phase": "first"})
+    with trial.failing_at("infer"):
+        while True:
+            batch = arrays.feed(model, arrays.from_tensors(channel.receive(connection).tensors))
+            outputs = model.fetch(model.bind(batch, compute_only=False)())
+            channel.send(connection, {}, arrays.to_tensors(outputs))
+
+
+def _send_failure(connection: Connection, failure: Failure) -> None:
+    channel.send(
+        connection, {"failure": {"stage": failure.stage, "symptom": failure.symptom, "message": failure.message}}
+    )
+
+
+def _die_with(server_pid: int) -> None:
+    """Linux; elsewhere the next use of the socket ends an orphan."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != server_pid:  # it died before we asked
+        sys.exit(1)
+    Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+_JOBS = {"describe": describe, "measure": measure, "predict": predict}
+
+if __name__ == "__main__":
+    main()

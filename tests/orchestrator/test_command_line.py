@@ -1,0 +1,133 @@
+"""Mistakes on the command line: one line with a remedy, exit code 2, no traceback, nothing left behind."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SUITE = """\
+name: tiny
+models: [{name: lenet5, source_frameworks: [pytorch], data: digits, training: {epochs: 1}}]
+formats: [pt2]
+runtimes: [pytorch]
+trials: {timing: 1, memory: 0}
+stop_rule: {min_samples: 5, min_time_s: 0.01, min_undisturbed_samples: 0, max_time_s: 0.1, max_warmup_s: 0.1}
+"""
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for all tests of this file."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def portbench(*arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    """Runs the command as a user would."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("portbench")), *arguments],
+        env=os.environ | {"PORTBENCH_CACHE": str(cache), "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def _assert_refused(ended: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("Error: ")
+    assert ended.stderr.count("\n") == 1
+    for word in words:
+        assert word in ended.stderr
+
+
+def test_an_unknown_suite_is_refused(cache: Path) -> None:
+    _assert_refused(portbench("run", "quik", cache=cache), "unknown suite 'quik'", "quick")
+
+
+def test_an_output_folder_that_cannot_be_written_is_refused(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = portbench("run", "quick", "--out", str(tmp_path / "file" / "campaign"), cache=cache)
+    _assert_refused(ended, str(tmp_path / "file" / "campaign"))
+
+
+def test_a_folder_that_holds_another_campaign_is_refused_and_kept(cache: Path, tmp_path: Path) -> None:
+    suite, folder = tmp_path / "tiny.yaml", tmp_path / "campaign"
+    suite.write_text(SUITE)
+    assert portbench("run", str(suite), "--out", str(folder), "--launcher", "process", cache=cache).returncode == 0
+    rows = (folder / "trials.jsonl").read_bytes()
+    _assert_refused(portbench("run", "quick", "--out", str(folder), cache=cache), str(folder), "another suite", "--out")
+    assert (folder / "trials.jsonl").read_bytes() == rows
+
+
+def test_a_report_of_no_campaign_is_refused(cache: Path, tmp_path: Path) -> None:
+    _assert_refused(portbench("report", str(tmp_path), cache=cache), str(tmp_path), "no campaign here")
+
+
+def test_an_unreachable_runner_costs_its_cases_only(cache: Path, tmp_path: Path) -> None:
+    suite, inventory, folder = tmp_path / "tiny.yaml", tmp_path / "runners.yaml", tmp_path / "campaign"
+    suite.write_text(SUITE)
+    inventory.write_text(
+        "hosts:\n"
+        "  - {name: here, runners: [pytorch-cpu]}\n"
+        f"  - {{name: gone, address: 'unix:{tmp_path}/no.sock', runners: [pytorch-cpu]}}\n"
+    )
+    arguments = ("run", str(suite), "--runners", str(inventory), "--out", str(folder), "--launcher", "process")
+    ended = portbench(*arguments, cache=cache)
+    assert ended.returncode == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "does not answer" in ended.stdout
+    assert "unavailable" in ended.stdout
+
+
+def test_a_corrupt_artifact_in_the_cache_is_made_again(cache: Path, tmp_path: Path) -> None:
+    suite = tmp_path / "tiny.yaml"
+    suite.write_text(SUITE)
+    for artifact in (cache / "artifacts").iterdir():
+        artifact.chmod(0o644)
+        artifact.write_bytes(b"not what it was")
+    ended = portbench("run", str(suite), "--out", str(tmp_path / "campaign"), "--launcher", "process", cache=cache)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_an_interrupted_campaign_keeps_its_rows_and_goes_on(cache: Path, tmp_path: Path) -> None:
+    suite, folder = tmp_path / "tiny.yaml", tmp_path / "campaign"
+    suite.write_text(SUITE.replace("timing: 1", "timing: 40"))
+    arguments = ("run", str(suite), "--out", str(folder), "--launcher", "process")
+    command = [str(Path(sys.executable).with_name("portbench")), *arguments]
+    environment = os.environ | {"PORTBENCH_CACHE": str(cache), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        _wait_for_rows(folder, 5)
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted" in errors
+    assert "Traceback" not in errors
+    kept = (folder / "trials.jsonl").read_text()
+    assert '"failed"' not in kept
+    assert not list(tmp_path.glob("pb-*"))
+    suite.write_text(SUITE.replace("timing: 1", "timing: 40"))
+    assert portbench(*arguments, cache=cache).returncode == 0
+    assert (folder / "trials.jsonl").read_text().startswith(kept)
+
+
+def _wait_for_rows(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        rows = folder / "trials.jsonl"
+        if rows.exists() and rows.read_bytes().count(b"\n") >= count:
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"fewer than {count} rows in {folder}")
+
+
+def test_help_names_every_command_and_the_exit_codes(cache: Path) -> None:
+    listed = portbench("--help", cache=cache).stdout
+    assert all(command in listed for command in ("run", "plan", "report", "runners", "--version"))
+    assert "Exit code 0" in portbench("run", "--help", cache=cache).stdout
+    assert portbench("--version", cache=cache).stdout.startswith("portbench 0.")
+    assert portbench("measure", cache=cache).returncode == 2

@@ -1,0 +1,107 @@
+"""Tiny models in every format: all compute relu(x W + b), so that plain NumPy knows the answers."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+FEATURES = 4
+WEIGHTS = np.random.default_rng(7).normal(size=(FEATURES, 3)).astype(np.float32)
+BIAS = np.array([0.5, -0.5, 0.0], np.float32)
+
+
+def inputs(samples: int) -> NDArray[np.float32]:
+    """Random samples, (samples, FEATURES)."""
+    return np.random.default_rng(samples).normal(size=(samples, FEATURES)).astype(np.float32)
+
+
+def answers(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What every one of the models answers."""
+    clipped: NDArray[np.float32] = np.maximum(samples @ WEIGHTS + BIAS, 0)
+    return clipped
+
+
+def dense(form: str, folder: Path, batch: int | None = None, bias: NDArray[np.float32] = BIAS) -> bytes:
+    """The model as an artifact of the format `form`; `batch` fixes its batch size."""
+    return {"onnx": _dense_onnx, "pt2": _dense_pt2, "keras": _dense_keras}[form](folder, batch, bias)
+
+
+def _dense_onnx(folder: Path, batch: int | None, bias: NDArray[np.float32]) -> bytes:
+    nodes = [
+        helper.make_node("MatMul", ["x", "weights"], ["product"]),
+        helper.make_node("Add", ["product", "bias"], ["sum"]),
+        helper.make_node("Relu", ["sum"], ["y"]),
+    ]
+    return onnx_model(nodes, [batch or "batch", FEATURES], {"weights": WEIGHTS, "bias": bias})
+
+
+def _dense_pt2(folder: Path, batch: int | None, bias: NDArray[np.float32]) -> bytes:
+    import torch
+
+    module = torch.nn.Sequential(torch.nn.Linear(FEATURES, 3), torch.nn.ReLU()).eval()
+    module.load_state_dict({"0.weight": torch.from_numpy(WEIGHTS.T.copy()), "0.bias": torch.from_numpy(bias)})
+    free = None if batch else ({0: torch.export.Dim.DYNAMIC},)
+    program = torch.export.export(module, (torch.zeros(batch or 2, FEATURES),), dynamic_shapes=free)
+    file = io.BytesIO()
+    torch.export.save(program, file)
+    return file.getvalue()
+
+
+def _dense_keras(folder: Path, batch: int | None, bias: NDArray[np.float32]) -> bytes:
+    import keras
+
+    model = keras.Sequential([keras.Input(batch_shape=(batch, FEATURES)), keras.layers.Dense(3, "relu")])
+    model.set_weights([WEIGHTS, bias])
+    model.save(folder / "model.keras")
+    return (folder / "model.keras").read_bytes()
+
+
+def endless_onnx() -> bytes:
+    """Counts in a loop for longer than anybody waits."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go_on"], ["still"]), helper.make_node("Add", ["sum", "sum"], ["next"])],
+        "body",
+        [
+            helper.make_tensor_value_info("iteration", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("sum", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, None),
+        ],
+    )
+    loop = helper.make_node("Loop", ["count", "", "x"], ["y"], body=body)
+    return onnx_model([loop], ["batch", FEATURES], {"count": np.array(1 << 60, np.int64)})
+
+
+def greedy_onnx(elements: int) -> bytes:
+    """Fills and sums that many float32 in each inference."""
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["big"]),
+        helper.make_node("ReduceSum", ["big"], ["total"], keepdims=0),
+        helper.make_node("Add", ["x", "total"], ["y"]),
+    ]
+    return onnx_model(nodes, ["batch", FEATURES], {"shape": np.array([elements], np.int64)})
+
+
+def unknown_operator_onnx() -> bytes:
+    """Needs an operator that nobody has."""
+    return onnx_model([helper.make_node("Frobnicate", ["x"], ["y"])], ["batch", FEATURES], {})
+
+
+def onnx_model(nodes: list[onnx.NodeProto], shape: list[Any], constants: dict[str, NDArray[Any]]) -> bytes:
+    """A graph from x to y."""
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())

@@ -1,0 +1,155 @@
+"""What every adapter must do, asked through the contract of real runners with real tiny models."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from orchestrator.errors import Stage, Symptom
+from runner_api.v1 import runner_pb2 as api
+from tests.runners import models
+from tests.runners.runner import Runner, failing
+
+RunnerOf = Callable[[str], Runner]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A runtime under test, and its format of models."""
+
+    runner: Runner
+    runtime: str
+    form: str
+    library: str
+    folder: Path
+
+    def session(self, **details: Any) -> api.Session:
+        """Of the dense model; see models.dense."""
+        return self.runner.session(models.dense(self.form, self.folder, **details), self.form)
+
+    def measure(self, session: api.Session, samples: NDArray[Any]) -> api.TrialResult:
+        """A timing trial."""
+        return self.runner.client.measure(self.runner.request(session, samples))
+
+    def predict(self, session: api.Session, *batches: NDArray[Any]) -> list[NDArray[Any]]:
+        """The only output for each batch of the only input, whatever it is called."""
+        replies = self.runner.client.predict(session, ({"any name": batch} for batch in batches), 60)
+        return [answer for reply in replies for answer in reply.values()]
+
+
+@pytest.fixture(
+    params=[("onnxruntime", "onnx", "onnxruntime"), ("pytorch", "pt2", "torch"), ("keras", "keras", "tensorflow")]
+)
+def subject(request: pytest.FixtureRequest, runner_of: RunnerOf, tmp_path: Path) -> Subject:
+    """Each runtime in turn."""
+    runtime, form, library = request.param
+    return Subject(runner_of(runtime), runtime, form, library, tmp_path)
+
+
+def test_describes_itself(subject: Subject) -> None:
+    described = subject.runner.client.describe()
+    assert described.runtime == subject.runtime
+    assert described.formats == [subject.form]
+    assert "cpu" in described.devices
+    assert subject.library in described.versions
+    assert described.available_cpus >= 1
+    assert described.host_fingerprint
+    assert described.environment["cpu_model"]
+
+
+def test_answers_batches_of_any_size_in_order(subject: Subject) -> None:
+    batches = [models.inputs(size) for size in (1, 7, 3, 1, 200_000)]  # the last one is cut into chunks, both ways
+    answers = subject.predict(subject.session(), *batches)
+    for answer, batch in zip(answers, batches, strict=True):
+        assert answer.dtype == np.float32
+        np.testing.assert_allclose(answer, models.answers(batch), atol=1e-5)
+
+
+def test_times_an_inference(subject: Subject) -> None:
+    result = subject.measure(subject.session(), models.inputs(8))
+    timing, phases = result.timing, result.phases
+    assert min(timing.samples_ns) > 0
+    assert sum(timing.block_samples) == len(timing.samples_ns) >= 20
+    assert len(timing.references_ns) == len(timing.block_samples) + 1
+    assert sum(timing.samples_ns) <= timing.wall_time_ns
+    assert (timing.stopped_by, list(timing.unmet), timing.gc_enabled) == ("enough", [], False)
+    assert min(phases.import_ns, phases.load_ns, phases.first_ns, phases.warmup_ns, phases.warmup_samples) > 0
+    assert not result.HasField("memory")
+    assert result.threads_in_force["intra_op"] == 1
+    assert sum(result.placement.counts.values()) > 0
+    assert all("cpu" in holder.lower() for holder in result.placement.counts)
+
+
+def test_measures_more_samples_than_there_are_without_copies(subject: Subject) -> None:
+    request = subject.runner.request(subject.session(), models.inputs(3))
+    request.batch_size = 8
+    request.compute_only = True
+    assert len(subject.runner.client.measure(request).timing.samples_ns) >= 20
+
+
+def test_keeps_the_peak_of_each_phase(subject: Subject) -> None:
+    request = subject.runner.request(subject.session(), models.inputs(4))
+    request.kind = api.TRIAL_KIND_MEMORY
+    result = subject.runner.client.measure(request)
+    phases = {phase.phase: phase for phase in result.memory.phases}
+    assert list(phases) == ["start", "import", "load", "first", "warmup", "steady"]
+    assert all(phase.peak_bytes >= phase.rss_bytes > phase.rss_anon_bytes > 0 for phase in phases.values())
+    assert phases["import"].rss_bytes > phases["start"].rss_bytes
+    assert result.memory.peak_source == "VmHWM"
+    assert result.memory.timeline
+    assert not result.HasField("timing")
+
+
+def test_a_model_of_nan_is_a_wrong_output(subject: Subject) -> None:
+    session = subject.session(bias=np.array([0, np.nan, 0], np.float32))
+    with failing(Stage.INFER, Symptom.WRONG_OUTPUT, "2 of 6 values"):
+        subject.measure(session, models.inputs(2))
+
+
+def test_a_corrupt_artifact_is_refused(subject: Subject) -> None:
+    artifact = models.dense(subject.form, subject.folder)
+    with failing(Stage.LOAD, Symptom.REFUSED):
+        subject.measure(subject.runner.session(artifact[: len(artifact) // 2], subject.form), models.inputs(2))
+    with failing(Stage.LOAD, Symptom.REFUSED):
+        subject.predict(subject.runner.session(b"no artifact", subject.form))
+
+
+def test_inputs_that_do_not_fit_are_refused(subject: Subject) -> None:
+    session = subject.session()
+    with failing(Stage.INFER, Symptom.REFUSED, "given is float32 (2, 5)"):
+        subject.measure(session, np.zeros((2, 5), np.float32))
+    with failing(Stage.INFER, Symptom.REFUSED, "given is float64 (2, 4)"):
+        subject.predict(session, models.inputs(1), np.zeros((2, 4), np.float64))
+
+
+def test_a_fixed_batch_that_does_not_fit_is_refused(subject: Subject) -> None:
+    with failing(Stage.INFER, Symptom.REFUSED, "(1, 4)"):
+        subject.measure(subject.session(batch=1), models.inputs(3))
+
+
+def test_another_format_or_device_is_not_tried(runner_of: RunnerOf) -> None:
+    runner = runner_of("onnxruntime")
+    for form, device, symptom in (("pt2", "cpu", Symptom.REFUSED), ("onnx", "cuda:9", Symptom.UNAVAILABLE)):
+        request = runner.request(runner.session(b"never read", form, device), models.inputs(1))
+        with failing(Stage.LOAD, symptom, f"asked for '{device if form == 'onnx' else form}'"):
+            runner.client.measure(request)
+
+
+def test_the_null_runtime_takes_anything(runner_of: RunnerOf) -> None:
+    runner, samples = runner_of("null"), models.inputs(3)
+    for form in runner.client.describe().formats:
+        (answer,) = runner.client.predict(runner.session(b"no model", form), [{"input": samples}], 60)
+        np.testing.assert_array_equal(answer["output_0"], samples)
+    timing = runner.client.measure(runner.request(runner.session(b"no model", form), samples)).timing
+    assert len(timing.samples_ns) > 100 * len(timing.block_samples)
+
+
+def test_an_unknown_operator_is_named(runner_of: RunnerOf) -> None:
+    runner = runner_of("onnxruntime")
+    request = runner.request(runner.session(models.unknown_operator_onnx(), "onnx"), models.inputs(1))
+    with failing(Stage.LOAD, Symptom.UNSUPPORTED_OPERATOR, "Frobnicate"):
+        runner.client.measure(request)
