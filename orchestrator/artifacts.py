@@ -36,7 +36,7 @@ def key_of(*parts: JSON) -> str:
 
 
 class Cache:
-    """`artifacts/<sha256>` holds the files, `index/<key>.json` says which was made from what. Several processes may share it.
+    """`artifacts/<sha256>` holds the files, `index/<key>.json` what they were made from; processes may share it.
 
     Raises:
         UsageError: the folder cannot be written.
@@ -111,7 +111,7 @@ def sha256_of(path: Path) -> str:
 
 
 def pack_directory(folder: Path, archive: Path) -> None:
-    """Writes the files of `folder` as a zip archive: stored, sorted, undated, so that equal folders give equal bytes."""
+    """Writes the files of `folder` as a zip archive, stored, sorted and undated: equal folders give equal bytes."""
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     write_archive(archive, files)
 

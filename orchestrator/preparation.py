@@ -177,9 +177,9 @@ def _samples(cache: Cache, source_framework: str, data: str) -> Artifact:
 def _cached(
     cache: Cache,
     key: str,
-    format: str,
+    format: str,  # noqa: A002
     precision: str,
-    make: Callable[[Path], dict[str, JSON]],  # noqa: A002
+    make: Callable[[Path], dict[str, JSON]],
 ) -> Artifact:
     """The artifact of `key`; if there is none, `make` writes it to a path of its own and gives its details."""
     found = cache.find(key)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from orchestrator.errors import CaseFailure, Stage, Symptom
 
 CONVERTERS = {"onnx": "orchestrator.conversion.onnx", "coreml": "orchestrator.conversion.coreml"}
-"""Format -> module with `convert(source_framework, source, target, precision)`: writes the artifact, gives facts about it."""
+"""Format -> module with `convert(source_framework, source, target, precision)`, which gives facts on what it wrote."""
 
 DISTRIBUTIONS = {
     ("keras", "onnx"): ("keras", "onnx", "tensorflow", "tf2onnx"),
@@ -22,7 +22,7 @@ DISTRIBUTIONS = {
 
 _UNSUPPORTED = re.compile(
     r"No Op registered for \S+"  # the ONNX checker, after tf2onnx let an operator through
-    r"|No ONNX function found for \S+|No decompositions? registered for \S+|Unsupported FX nodes: .*"  # torch.onnx
+    r"|No ONNX function found for [^>]*>"  # torch.onnx
     r"|(PyTorch convert function|Conversion) for (TF )?op '[^']*' not implemented"  # coremltools
 )
 

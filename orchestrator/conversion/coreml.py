@@ -26,7 +26,8 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
     Raises:
         CaseFailure: an operator that coremltools does not know.
     """
-    sys.modules.update(dict.fromkeys(_UNNEEDED[source_framework]))
+    for name in _UNNEEDED[source_framework]:
+        sys.modules[name] = None  # type: ignore[assignment]  # Python's way to say that there is no such module
     import coremltools as ct
 
     options = {

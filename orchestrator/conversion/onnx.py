@@ -13,7 +13,7 @@ OPSET = 18
 
 
 def convert(*, source_framework: str, source: str, target: str, precision: str) -> dict[str, JSON]:
-    """Writes `target`: input `input`, output `output_0`, both with a first axis named `batch`.
+    """Writes `target`: input `input`, output `output_0`, an open first axis is named `batch`.
 
     Raises:
         CaseFailure: an operator without counterpart, or a precision other than float32.
@@ -69,7 +69,9 @@ def _normalise(model: Any) -> None:
     graph = model.graph
     _rename(graph, {graph.input[0].name: "input"} | {value.name: f"output_{i}" for i, value in enumerate(graph.output)})
     for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        for dimension in value.type.tensor_type.shape.dim[:1]:
+            if dimension.dim_param:
+                dimension.dim_param = "batch"
     graph.name = "model"
     del graph.value_info[:]
     for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):

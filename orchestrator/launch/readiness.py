@@ -38,8 +38,9 @@ def wait_until_serving(target: str, timeout_s: float, death: Callable[[], str | 
 
 
 def _serves(channel: grpc.Channel) -> bool:
+    stub = health_pb2_grpc.HealthStub(channel)
     try:
-        answer = health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined] - its stubs lack ithealth_pb2.HealthCheckRequest(), timeout=ATTEMPT_TIMEOUT_S)
+        answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=ATTEMPT_TIMEOUT_S)  # type: ignore[attr-defined]
     except grpc.RpcError:
         return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -65,7 +65,7 @@ def load(path: str) -> torch.export.ExportedProgram:
 def _fit(
     model: nn.Module, samples: dict[str, torch.Tensor], hyper: Recipe, time_budget_s: float | None
 ) -> tuple[int, float]:
-    """Ends with the weights of the best epoch, the last of equals; gives the number of epochs and the last's mean loss."""
+    """Ends with the best epoch's weights, the last of equals; gives the number of epochs and the last one's loss."""
     optimizer = torch.optim.SGD(model.parameters(), hyper.learning_rate, hyper.momentum)
     decay = torch.optim.lr_scheduler.StepLR(optimizer, hyper.decay_epochs or hyper.epochs + 1)
     begin_s = time.perf_counter()
@@ -108,7 +108,7 @@ def _answers(model: Any, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def _export(model: nn.Module, inputs: torch.Tensor, target: Path) -> None:
-    """Without stack traces, which would say where portbench is installed, and under one name, which goes into the archive."""
+    """Without stack traces, which tell where portbench is installed, and under one name, which the archive holds."""
     model.requires_grad_(False)
     example = torch.zeros_like(inputs[:2])  # goes into the archive; must not share the storage of all samples
     program = torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))

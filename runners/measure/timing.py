@@ -68,20 +68,26 @@ def block_size(sample_ns: int) -> int:
 
 @dataclass
 class Blocks:
-    """Samples, the blocks they came in, and a reference before the first block and after each one."""
+    """Samples, the blocks they came in, and a reference before the first block and after each one.
 
-    best_ns: float
+    `host_best_ns` is what undisturbed means; where it is 0, the best reference so far takes its place.
+    """
+
+    host_best_ns: float
     samples_ns: list[int] = field(default_factory=list)
     block_samples: list[int] = field(default_factory=list)
     references_ns: list[int] = field(default_factory=list)
     total_ns: int = 0
     undisturbed_samples: int = 0
 
+    def __post_init__(self) -> None:
+        self._best_ns = self.host_best_ns or float("inf")
+
     def add_reference(self, reference_ns: int) -> None:
         """Takes the reference after the latest block, or the first of all; a new best one judges all blocks again."""
         self.references_ns.append(reference_ns)
-        if reference_ns < self.best_ns:
-            self.best_ns = reference_ns
+        if not self.host_best_ns and reference_ns < self._best_ns:
+            self._best_ns = reference_ns
             self.undisturbed_samples = sum(map(self._undisturbed, range(len(self.block_samples))))
         elif self.block_samples:
             self.undisturbed_samples += self._undisturbed(len(self.block_samples) - 1)
@@ -89,7 +95,7 @@ class Blocks:
     def _undisturbed(self, block: int) -> int:
         """The block's samples if the references on both its sides were near the best, else 0."""
         slowest = max(self.references_ns[block], self.references_ns[block + 1])
-        return self.block_samples[block] if slowest <= UNDISTURBED_WITHIN * self.best_ns else 0
+        return self.block_samples[block] if slowest <= UNDISTURBED_WITHIN * self._best_ns else 0
 
     def add_block(self, call: Call, count: int) -> None:
         """Times `count` calls, one by one."""
@@ -122,7 +128,7 @@ def measure(call: Call, rule: StopRule, sample_ns: int, reference_best_ns: float
         sample_ns: time of an undisturbed call, about.
         reference_best_ns: the host's best reference so far, 0 when unknown; then it is the best of this trial.
     """
-    blocks = Blocks(reference_best_ns or float("inf"))
+    blocks = Blocks(reference_best_ns)
     count = block_size(sample_ns)
     gc.collect()
     gc.disable()

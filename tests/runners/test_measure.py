@@ -18,18 +18,21 @@ def test_blocks_take_about_a_third_of_a_millisecond(sample_ns: int, samples: int
     assert timing.block_size(sample_ns) == samples
 
 
-def test_a_better_reference_judges_all_blocks_again() -> None:
-    blocks = timing.Blocks(best_ns=float("inf"))
+@pytest.mark.parametrize(("host_best_ns", "expected"), [(0, [0, 8, 16, 0, 8, 8, 8]), (200, [0, 8, 16, 24, 32, 40, 48])])
+def test_blocks_are_judged_by_the_host_s_best_reference_or_again_by_each_better_one(
+    host_best_ns: float, expected: list[int]
+) -> None:
+    blocks = timing.Blocks(host_best_ns)
     undisturbed = []
     for reference_ns in (200, 205, 207, 100, 104, 160, 105):
         if blocks.references_ns:
             blocks.add_block(lambda: None, 8)
         blocks.add_reference(reference_ns)
         undisturbed.append(blocks.undisturbed_samples)
-    assert undisturbed == [0, 8, 16, 0, 8, 8, 8]
+    assert undisturbed == expected
 
 
-def test_the_host_s_best_reference_leads() -> None:
+def test_a_trial_without_a_quiet_moment_says_so() -> None:
     rule = StopRule(min_samples=1, min_time_ns=0, min_undisturbed_samples=1, max_time_ns=5_000_000, max_warmup_ns=0)
     measured = timing.measure(lambda: None, rule, sample_ns=300_000, reference_best_ns=1.0)
     assert (measured["stopped_by"], measured["unmet"]) == ("max_time", ["min_undisturbed_samples"])

@@ -30,7 +30,7 @@ def test_answers_health_and_reflection(runner_of: RunnerOf) -> None:
     with grpc.insecure_channel(runner.target) as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-        (answer,) = stub.ServerReflectionInfo(asked)
+        (answer,) = stub.ServerReflectionInfo(asked)  # type: ignore[operator]
     names = {service.name for service in answer.list_services_response.service}
     assert names >= {"runner_api.v1.Runner", "grpc.health.v1.Health"}
 
