@@ -1,10 +1,13 @@
 """One execution of a suite: prepare the artifacts, then measure on every host, a row for each thing that ends."""
 
 import contextlib
+import os
 import platform
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,7 +23,6 @@ from orchestrator.progress import Narrator
 from orchestrator.recorder import Recorder
 from orchestrator.results.schema import ArtifactSection, Campaign, Identity
 from orchestrator.results.store import Store, holds_campaign
-from orchestrator.runtimes import SOURCE_FORMATS
 from orchestrator.suite import ModelEntry, Suite
 
 BUILD_HOST_PACKAGES = (
@@ -85,41 +87,65 @@ def _versions() -> dict[str, str]:
 def _prepare(
     plan: Plan, suite: Suite, recorder: Recorder, narrator: Narrator
 ) -> dict[ArtifactName, Prepared | CaseFailure]:
-    """Every artifact of the plan with its inputs and expected answers, or why it could not be made."""
+    """Every artifact of the plan with its inputs and expected answers, or why it could not be made.
+
+    Each piece of work is a process with a single thread, hence as many networks at once as there are processors.
+    """
     cache = Cache()
-    prepared: dict[ArtifactName, Prepared | CaseFailure] = {}
-    for entry in suite.models:
-        for name in artifacts_of(entry, suite):
-            what = f"{name.model} ({name.source_framework}): {name.format} {name.precision}"
-            narrator.begin(what)
-            source = prepared.get(_source_of(name))
-            prepared[name] = _make(cache, entry, name, source, suite.seed)
-            _record(recorder, name, prepared[name])
-            narrator.end(what)
+    workshops = [
+        _Workshop(cache, entry, framework, suite, recorder, narrator)
+        for entry in suite.models
+        for framework in entry.source_frameworks
+    ]
+    with ThreadPoolExecutor(min(len(workshops), os.cpu_count() or 1)) as executor:
+        made = executor.map(_Workshop.make, workshops)
+        prepared = {name: result for part in made for name, result in part.items()}
     return {name: prepared[name] for name in plan.artifacts}
 
 
-def _source_of(name: ArtifactName) -> ArtifactName:
-    return replace(name, format=SOURCE_FORMATS[name.source_framework], precision="float32")
+@dataclass(frozen=True)
+class _Workshop:
+    """Makes the artifacts of one network in one source framework."""
 
+    cache: Cache
+    entry: ModelEntry
+    source_framework: str
+    suite: Suite
+    recorder: Recorder
+    narrator: Narrator
 
-def _make(
-    cache: Cache, entry: ModelEntry, name: ArtifactName, source: Prepared | CaseFailure | None, seed: int
-) -> Prepared | CaseFailure:
-    """The artifact of that name; its `source` is None when it is the source itself."""
-    try:
+    def make(self) -> dict[ArtifactName, Prepared | CaseFailure]:
+        """The source, then its conversions; each ends as a row."""
+        source, *conversions = artifacts_of(self.entry, self.source_framework, self.suite)
+        made = {source: self._step(source, self._source)}
+        for name in conversions:
+            made[name] = self._step(name, partial(self._convert, made[source], name))
+        return made
+
+    def _step(self, name: ArtifactName, work: Callable[[], Prepared]) -> Prepared | CaseFailure:
+        what = f"{name.model} ({name.source_framework}): {name.format} {name.precision}"
+        self.narrator.begin(what)
+        try:
+            result: Prepared | CaseFailure = work()
+        except CaseFailure as failure:
+            result = failure
+        _record(self.recorder, name, result)
+        self.narrator.end(what)
+        return result
+
+    def _source(self) -> Prepared:
+        """The trained network, with its own answers, which are expected of its conversions."""
+        name, framework, data = self.entry.name, self.source_framework, self.entry.data
+        inputs = preparation.prepare_inputs(self.cache, framework, data)
+        artifact = preparation.prepare_source(self.cache, name, framework, data, self.entry.training, self.suite.seed)
+        answers = preparation.source_answers(self.cache, artifact, framework, inputs)
+        return Prepared(self.entry, artifact, inputs, next(iter(answers.values())))
+
+    def _convert(self, source: Prepared | CaseFailure, name: ArtifactName) -> Prepared:
         if isinstance(source, CaseFailure):
-            return source
-        if source is not None:
-            artifact = preparation.convert(cache, source.artifact, name.source_framework, name.format, name.precision)
-            return replace(source, artifact=artifact)
-        framework = name.source_framework
-        inputs = preparation.prepare_inputs(cache, entry.name, framework, entry.data)
-        artifact = preparation.prepare_source(cache, entry.name, framework, entry.data, entry.training, seed)
-        answers = preparation.source_answers(cache, artifact, framework, inputs)
-        return Prepared(entry, artifact, inputs, next(iter(answers.values())))
-    except CaseFailure as failure:
-        return failure
+            raise source
+        artifact = preparation.convert(self.cache, source.artifact, self.source_framework, name.format, name.precision)
+        return replace(source, artifact=artifact)
 
 
 def _record(recorder: Recorder, name: ArtifactName, made: Prepared | CaseFailure) -> None:

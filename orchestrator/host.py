@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -148,24 +149,22 @@ class HostRun:
         self._attempt(identity, lambda: self._compare(check, prepared, runner), prepared, runner)
 
     def _compare(self, check: Check, prepared: Prepared, runner: LiveRunner) -> dict[str, Any]:
+        """Asks for the answers to the whole test set in batches, then to its first samples one at a time."""
         _ship(prepared, runner)
         session = api.Session(
             artifact_sha256=prepared.artifact.sha256, format=check.artifact.format, device=check.device, threads=1
         )
         with np.load(prepared.inputs.path, allow_pickle=False) as archive:
             inputs = {name: archive[name] for name in archive.files}
-        answers = self._answers(runner, session, inputs, CHECK_BATCH_SIZE)
         head = {name: tensor[:ONE_AT_A_TIME] for name, tensor in inputs.items()}
-        one_at_a_time = self._answers(runner, session, head, 1)
-        result = fidelity.compare(prepared.expected, answers, prepared.inputs.labels, one_at_a_time)
+        batches = chain(_batches(inputs, CHECK_BATCH_SIZE), _batches(head, 1))
+        outputs = runner.client.predict(session, batches, self._suite.trial_timeout_s)
+        answers = np.concatenate([next(iter(output.values())) for output in outputs])
+        samples = len(prepared.expected)
+        result = fidelity.compare(prepared.expected, answers[:samples], prepared.inputs.labels, answers[samples:])
         tolerance = prepared.entry.tolerance[prepared.artifact.precision]
         section = CheckSection(**asdict(result), tolerance=tolerance)
         return {"check": section, **_verdict(section)}
-
-    def _answers(self, runner: LiveRunner, session: api.Session, inputs: Tensors, batch_size: int) -> NDArray[Any]:
-        """The first output for all of `inputs`, shape (samples, ...)."""
-        outputs = runner.client.predict(session, _batches(inputs, batch_size), self._suite.trial_timeout_s)
-        return np.concatenate([next(iter(output.values())) for output in outputs])
 
     def _measure_all(self, trials: tuple[Trial, ...]) -> None:
         """A case that failed once is not tried again: its next trials would only cost their time-outs."""

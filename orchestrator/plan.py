@@ -36,7 +36,12 @@ def make_plan(suite: Suite, inventory: Inventory) -> Plan:
     Raises:
         UsageError: no runner of the inventory executes anything of the suite.
     """
-    artifacts = tuple(name for model in suite.models for name in artifacts_of(model, suite))
+    artifacts = tuple(
+        name
+        for model in suite.models
+        for source_framework in model.source_frameworks
+        for name in artifacts_of(model, source_framework, suite)
+    )
     places = [(host.name, entry) for host in inventory.hosts for entry in host.entries()]
     places = [(host, entry) for host, entry in places if entry.kind.runtime in suite.runtimes]
     cases = tuple(
@@ -57,19 +62,15 @@ def make_plan(suite: Suite, inventory: Inventory) -> Plan:
     return Plan(artifacts, checks, cases)
 
 
-def artifacts_of(model: ModelEntry, suite: Suite) -> list[ArtifactName]:
-    """The source artifact of each framework, which everything else is compared with, then its conversions."""
-    names = []
-    for framework in model.source_frameworks:
-        source = SOURCE_FORMATS[framework]
-        names.append(ArtifactName(model.name, framework, source, "float32"))
-        names += [
-            ArtifactName(model.name, framework, format_, precision)
-            for format_ in suite.formats
-            if format_ not in SOURCE_FORMATS.values()
-            for precision in suite.precisions
-        ]
-    return names
+def artifacts_of(model: ModelEntry, source_framework: str, suite: Suite) -> list[ArtifactName]:
+    """The source artifact, which everything else is compared with, then its conversions."""
+    source = ArtifactName(model.name, source_framework, SOURCE_FORMATS[source_framework], "float32")
+    conversions = [format_ for format_ in suite.formats if format_ not in SOURCE_FORMATS.values()]
+    return [source] + [
+        replace(source, format=format_, precision=precision)
+        for format_ in conversions
+        for precision in suite.precisions
+    ]
 
 
 def _cases(artifact: ArtifactName, host: str, entry: RunnerEntry, suite: Suite) -> list[Case]:

@@ -42,7 +42,7 @@ class Inputs:
     details: dict[str, JSON]
 
 
-def prepare_inputs(cache: Cache, model: str, source_framework: str, data: str) -> Inputs:  # noqa: ARG001 - texts differ by model
+def prepare_inputs(cache: Cache, source_framework: str, data: str) -> Inputs:
     """The test part of the data set `data` in the layout of `source_framework`."""
     samples = _samples(cache, source_framework, data)
 

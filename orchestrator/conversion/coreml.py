@@ -29,10 +29,12 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
     for name in _UNNEEDED[source_framework]:
         sys.modules[name] = None  # type: ignore[assignment]  # Python's way to say that there is no such module
     import coremltools as ct
+    import numpy as np
 
     options = {
         "convert_to": "mlprogram",
         "minimum_deployment_target": ct.target.macOS13,
+        "outputs": [ct.TensorType(dtype=np.float32)],
         "compute_precision": {"float32": ct.precision.FLOAT32, "float16": ct.precision.FLOAT16}[precision],
         "skip_model_load": True,
     }
@@ -64,8 +66,9 @@ def _from_keras(source: str, options: dict[str, Any]) -> tuple[Any, int]:
     model = keras_source.load(source)
     signature = [tf.TensorSpec((_BATCH_SIZE, *given.shape[1:]), given.dtype, name=given.name) for given in model.inputs]
     function = tf.function(lambda *inputs: model(*inputs, training=False)).get_concrete_function(*signature)
+    inputs = [ct.TensorType(given.name, tuple(given.shape), given.dtype.as_numpy_dtype) for given in signature]
     begin_ns = time.perf_counter_ns()
-    package = ct.convert([function], source="tensorflow", **options)
+    package = ct.convert([function], source="tensorflow", inputs=inputs, **options)
     return package, time.perf_counter_ns() - begin_ns
 
 

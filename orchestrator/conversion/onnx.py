@@ -1,6 +1,7 @@
 """To ONNX by tf2onnx and by PyTorch's own exporter: one file, open batch, nothing in it that depends on the machine."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,25 @@ def _from_keras(source: str) -> tuple[Any, int]:
     function = tf.function(lambda *inputs: model(*inputs, training=False))
     begin_ns = time.perf_counter_ns()
     converted, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
-    return converted, time.perf_counter_ns() - begin_ns
+    conversion_ns = time.perf_counter_ns() - begin_ns
+    _name_constants(converted.graph)
+    return converted, conversion_ns
+
+
+def _name_constants(graph: Any) -> None:
+    """After their first use: which of several equal constants tf2onnx keeps depends on addresses in memory."""
+    constants = {constant.name: constant for constant in graph.initializer}
+    names: dict[str, str] = {}
+    for node in _nodes(graph):
+        for index, used in enumerate(node.input):
+            if used in constants:
+                names.setdefault(used, f"{node.name}/input_{index}")
+    _rename(graph, names)
+    ordered = [constants[name] for name in names]
+    for constant in ordered:
+        constant.name = names[constant.name]
+    del graph.initializer[:]
+    graph.initializer.extend(ordered)
 
 
 def _from_pytorch(source: str) -> tuple[Any, int]:
@@ -82,6 +101,15 @@ def _normalise(model: Any) -> None:
 def _rename(graph: Any, names: dict[str, str]) -> None:
     for value in (*graph.input, *graph.output):
         value.name = names.get(value.name, value.name)
-    for node in graph.node:
+    for node in _nodes(graph):
         for values in (node.input, node.output):
             values[:] = [names.get(name, name) for name in values]
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """Those of loops and branches too."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _nodes(attribute.g)

@@ -41,7 +41,7 @@ def choose_launcher(name: Literal["auto", "docker", "process"]) -> tuple[Launche
     Raises:
         UsageError: docker was asked for and no engine answers.
     """
-    import orchestrator.launch.docker as docker  # noqa: PLR0402 - mypy mistakes the shorter form for the package docker
+    import orchestrator.launch.docker as docker  # the shorter form makes mypy think of the package docker
     from orchestrator.launch.process import ProcessLauncher
 
     if name == "process":

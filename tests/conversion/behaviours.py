@@ -72,7 +72,7 @@ def write_unconvertible_keras(target: str) -> dict[str, Any]:
 def write_unconvertible_pytorch(target: str) -> dict[str, Any]:
     import torch
 
-    class Bessel(torch.nn.Module):
+    class Bessel(torch.nn.Module):  # type: ignore[misc]  # torch is not type-checked
         def forward(self, given: torch.Tensor) -> torch.Tensor:
             return torch.special.bessel_j0(given)
 

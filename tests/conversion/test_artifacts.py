@@ -53,7 +53,7 @@ def test_a_damaged_index_is_not_believed(cache: Cache, stored: Artifact, damage:
 
 def test_a_cache_that_cannot_be_written_is_one_line_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be written.*set PORTBENCH_CACHE"):
+    with pytest.raises(UsageError, match=r"cannot be written.*set PORTBENCH_CACHE"):
         Cache(tmp_path / "file" / "cache")
 
 
