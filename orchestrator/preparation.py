@@ -68,7 +68,8 @@ def prepare_source(
     """
     samples = _samples(cache, source_framework, data)
     network = MODELS[model, source_framework]
-    recipe = network.recipe.for_batches_divided_by(DATASETS[data].batch_divisor)
+    entry = DATASETS[data]
+    recipe = network.recipe.for_small_data(entry.batch_divisor, entry.rate_divisor)
     recipe = replace(recipe, epochs=training.epochs or recipe.epochs)
     trainer = _SOURCE_MODULES[source_framework]
     hyper_parameters: dict[str, JSON] = {**asdict(recipe)}

@@ -30,11 +30,12 @@ class Recipe:
     batch_size: int = 128
     epochs: int = 50
 
-    def for_batches_divided_by(self, divisor: int) -> "Recipe":
+    def for_small_data(self, batch_divisor: int, rate_divisor: int) -> "Recipe":
         """The recipe on a far smaller data set, see `DataSetEntry`; only those with a schedule need a change."""
         if self.decay_epochs is None:
             return self
-        return replace(self, batch_size=self.batch_size // divisor, learning_rate=self.learning_rate / divisor)
+        rate = self.learning_rate / rate_divisor
+        return replace(self, batch_size=self.batch_size // batch_divisor, learning_rate=rate)
 
 
 @dataclass(frozen=True)
