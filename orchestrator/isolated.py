@@ -39,8 +39,8 @@ _MESSAGE_CHARACTERS = 600
 def call(function: str, /, *, timeout_s: float, stage: Stage, **kwargs: JSON) -> dict[str, JSON]:
     """Calls `package.module:function` with `kwargs` in a fresh process of its own session.
 
-    The process has this one's module path. It and all it started are gone when this returns,
-    and it ends when this process dies.
+    The process has this one's module path. It, all it started and its temporary files are gone when this returns, and
+    it ends when this process dies.
 
     Returns:
         What the function returned, a dictionary, with `duration_ns` (the function, without the import of its module)
@@ -52,7 +52,7 @@ def call(function: str, /, *, timeout_s: float, stage: Stage, **kwargs: JSON) ->
     """
     request = json.dumps({"function": function, "stage": stage, "kwargs": kwargs}).encode()
     channel, child_channel = Pipe()
-    with channel, tempfile.TemporaryFile() as log:
+    with channel, tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory(prefix="pb-") as folder:
         with child_channel:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "orchestrator.isolated", str(child_channel.fileno())],
@@ -61,7 +61,9 @@ def call(function: str, /, *, timeout_s: float, stage: Stage, **kwargs: JSON) ->
                 stderr=log,
                 pass_fds=[child_channel.fileno()],
                 start_new_session=True,
-                env=os.environ | _ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=os.environ
+                | _ENVIRONMENT
+                | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": folder},
             )
         try:
             answer = _answer(channel, request, timeout_s)

@@ -37,8 +37,9 @@ class Worker:
         self._ended = False
         self._lock = threading.Lock()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+        self._folder = tempfile.TemporaryDirectory(prefix="pb-", ignore_cleanup_errors=True)
         self._kills_before = cgroup.out_of_memory_kills()
-        self._connection, self._process = _start(threads, self._output.fileno())
+        self._connection, self._process = _start(threads, self._output.fileno(), self._folder.name)
         self._exit = [os.pidfd_open(self._process.pid)] if sys.platform == "linux" else []
         self._watchdog = threading.Timer(
             min(timeout_s or threading.TIMEOUT_MAX, threading.TIMEOUT_MAX), self._time_out, [timeout_s]
@@ -59,6 +60,7 @@ class Worker:
             self._ended = True
         self._connection.close()
         self._output.close()
+        self._folder.cleanup()
         for descriptor in self._exit:
             os.close(descriptor)
 
@@ -130,12 +132,13 @@ class Worker:
         return one_line(self._output.read().decode(errors="replace")[-_LAST_WORDS:])
 
 
-def _start(threads: int, output: int) -> tuple[Connection, subprocess.Popen[bytes]]:
+def _start(threads: int, output: int, temporary: str) -> tuple[Connection, subprocess.Popen[bytes]]:
+    """`temporary` takes the files that frameworks leave behind."""
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-m", "runners.worker", str(theirs.fileno()), str(os.getpid())],
-            env=os.environ | environment(threads),
+            env=os.environ | environment(threads) | {"TMPDIR": temporary},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=output,
