@@ -16,7 +16,7 @@ help: ## This list
 
 .PHONY: bench
 bench: setup images ## Measure: make bench [SUITE=quick|FILE] [RUNNERS=FILE] [OUT=DIR]
-	$(BIN)/portbench run $(SUITE) $(if $(RUNNERS),--runners $(RUNNERS)) $(if $(OUT),--out $(OUT))
+	$(BIN)/portbench run "$(SUITE)" $(if $(RUNNERS),--runners "$(RUNNERS)") $(if $(OUT),--out "$(OUT)")
 
 .PHONY: test
 test: setup images ## Lint, type check and test
@@ -29,7 +29,9 @@ test: setup images ## Lint, type check and test
 setup: $(VENV)/.installed proto ## Make .venv with everything in it; quick when nothing changed
 
 $(VENV)/.installed: requirements.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "$(PYTHON) is not Python 3.11; name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@

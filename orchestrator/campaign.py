@@ -3,6 +3,8 @@
 import contextlib
 import os
 import platform
+import threading
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -11,14 +13,14 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from orchestrator import preparation
+from orchestrator import isolated, preparation
 from orchestrator.artifacts import Cache
 from orchestrator.cases import ArtifactName
 from orchestrator.errors import CaseFailure, UsageError
 from orchestrator.host import HostRun, Prepared
 from orchestrator.inventory import Inventory
 from orchestrator.launch import Launcher
-from orchestrator.plan import Plan, artifacts_of, make_plan
+from orchestrator.plan import Plan, artifacts_of
 from orchestrator.progress import Narrator
 from orchestrator.recorder import Recorder
 from orchestrator.results.schema import ArtifactSection, Campaign, Identity
@@ -43,22 +45,22 @@ def default_folder(suite: Suite) -> Path:
     return Path("results") / f"{suite.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
 
-def run(suite: Suite, inventory: Inventory, folder: Path, launcher: Launcher, narrator: Narrator) -> None:
-    """Runs the suite on the inventory; its rows land in `folder`, which continues an earlier run of the same.
-
-    Raises:
-        UsageError: nothing to measure, or `folder` cannot be written or holds another campaign.
-    """
-    plan = make_plan(suite, inventory)
-    recorder = Recorder(_store(suite, inventory, folder))
+def run(plan: Plan, suite: Suite, inventory: Inventory, store: Store, launcher: Launcher, narrator: Narrator) -> None:
+    """Does what the plan of `suite` on `inventory` says, but for what `store` has already; a row for all that ends."""
+    recorder = Recorder(store)
     narrator.expect(len(plan.artifacts))
     prepared = _prepare(plan, suite, recorder, narrator)
-    runs = [HostRun(host, plan, suite, prepared, recorder, launcher, narrator) for host in inventory.hosts]
+    turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+    runs = [HostRun(host, plan, suite, prepared, recorder, launcher, narrator, turns) for host in inventory.hosts]
     _execute(runs, recorder.store)
 
 
-def _store(suite: Suite, inventory: Inventory, folder: Path) -> Store:
-    """The campaign's folder, new or, when it holds the same suite and inventory, continued."""
+def open_folder(suite: Suite, inventory: Inventory, folder: Path) -> Store:
+    """The campaign's folder, new or, when it holds the same suite and inventory, to be continued.
+
+    Raises:
+        UsageError: it cannot be written or holds another campaign.
+    """
     wanted = Campaign(
         name=folder.name,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -98,8 +100,12 @@ def _prepare(
         for framework in entry.source_frameworks
     ]
     with ThreadPoolExecutor(min(len(workshops), os.cpu_count() or 1)) as executor:
-        made = executor.map(_Workshop.make, workshops)
-        prepared = {name: result for part in made for name, result in part.items()}
+        try:
+            made = executor.map(_Workshop.make, workshops)
+            prepared = {name: result for part in made for name, result in part.items()}
+        except BaseException:
+            isolated.stop()
+            raise
     return {name: prepared[name] for name in plan.artifacts}
 
 

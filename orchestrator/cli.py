@@ -83,14 +83,17 @@ def run(
 
     from orchestrator import campaign
     from orchestrator.inventory import load_inventory
+    from orchestrator.plan import make_plan
     from orchestrator.progress import Narrator
     from orchestrator.suite import load_suite
 
     wanted = load_suite(suite)
     inventory = load_inventory(runners, wanted.runtimes)
+    planned = make_plan(wanted, inventory)
     folder = out or campaign.default_folder(wanted)
+    store = campaign.open_folder(wanted, inventory, folder)
     with Narrator(Console(stderr=True)) as narrator:
-        campaign.run(wanted, inventory, folder, _launcher(launcher), narrator)
+        campaign.run(planned, wanted, inventory, store, _launcher(launcher), narrator)
     if any(case.status != "ok" for case in _show_table(folder)):
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -183,7 +186,9 @@ class InterruptedByUserError(BaseException):
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """Turns a request to end into an exception, so that runners are stopped on the way out."""
+    """Turns the first request to end into an exception, so that runners are stopped on the way out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise InterruptedByUserError
 
 
@@ -195,6 +200,9 @@ def main() -> None:
         app()
     except UsageError as error:
         typer.echo(f"Error: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+    except OSError as error:
+        typer.echo(f"Error: {error}; what was measured is kept, the same --out goes on from there", err=True)
         sys.exit(EXIT_USAGE)
     except InterruptedByUserError:
         typer.echo("Interrupted; what was measured is kept, the same --out goes on from there.", err=True)

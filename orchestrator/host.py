@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from orchestrator import fidelity, translation
 from orchestrator.artifacts import Artifact
-from orchestrator.cases import ArtifactName, Case, Trial
+from orchestrator.cases import ArtifactName, Case, Trial, TrialKind
 from orchestrator.client import RunnerClient
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.inventory import Host, RunnerEntry
@@ -72,8 +72,11 @@ class HostRun:
         recorder: Recorder,
         launcher: Launcher,
         narrator: Narrator,
+        turns: Mapping[str, threading.Lock],
     ) -> None:
+        """`turns` has a lock for each machine, by fingerprint: two hosts of an inventory may be one machine."""
         self._host = host
+        self._turns = turns
         self._suite = suite
         self._prepared = prepared
         self._recorder = recorder
@@ -111,7 +114,7 @@ class HostRun:
     def stop(self) -> None:
         """Ends the run from another thread: no new trial begins, calls under way are cancelled."""
         self._stopped.set()
-        for runner in self._runners.values():
+        for runner in tuple(self._runners.values()):
             if isinstance(runner, LiveRunner):
                 runner.client.close()
 
@@ -119,7 +122,11 @@ class HostRun:
         try:
             launched = stack.enter_context(reach(entry, self._launcher))
             client = stack.enter_context(RunnerClient(entry.name, launched.target))
-            return LiveRunner(client, launched, client.describe())
+            description = client.describe()
+            if description.runtime != entry.kind.runtime:
+                found = f"the runner at {launched.target} is one of {description.runtime}, not {entry.kind.runtime}"
+                raise CaseFailure(Stage.SHIP, Symptom.REFUSED, f"{found}; correct the address of {entry.name}")
+            return LiveRunner(client, launched, description)
         except CaseFailure as failure:
             return failure
 
@@ -159,7 +166,11 @@ class HostRun:
         head = {name: tensor[:ONE_AT_A_TIME] for name, tensor in inputs.items()}
         batches = chain(_batches(inputs, CHECK_BATCH_SIZE), _batches(head, 1))
         outputs = runner.client.predict(session, batches, self._suite.trial_timeout_s)
-        answers = np.concatenate([next(iter(output.values())) for output in outputs])
+        try:
+            answers = np.concatenate([next(iter(output.values())) for output in outputs])
+        except (StopIteration, ValueError) as error:
+            message = f"the answers of {check.runner} do not hold together: {error or 'no output'}"
+            raise CaseFailure(Stage.COMPARE, Symptom.WRONG_OUTPUT, message) from None
         samples = len(prepared.expected)
         result = fidelity.compare(prepared.expected, answers[:samples], prepared.inputs.labels, answers[samples:])
         tolerance = prepared.entry.tolerance[prepared.artifact.precision]
@@ -167,16 +178,16 @@ class HostRun:
         return {"check": section, **_verdict(section)}
 
     def _measure_all(self, trials: tuple[Trial, ...]) -> None:
-        """A case that failed once is not tried again: its next trials would only cost their time-outs."""
-        failed: set[Case] = set()
+        """What failed and never succeeded is not tried again: its next trials would only cost their time-outs."""
+        succeeded: dict[tuple[Case, TrialKind], bool] = {}
         for trial in trials:
             if self._stopped.is_set():
                 return
             case = trial.case
             what = f"{_label(case.artifact)} on {case.runner}, batch {case.batch_size}: {trial.kind} {trial.index + 1}"
             self._narrator.begin(what)
-            if case not in failed and not self._measure(trial):
-                failed.add(case)
+            if succeeded.get((case, trial.kind), True):
+                succeeded[case, trial.kind] = self._measure(trial) or (case, trial.kind) in succeeded
             self._narrator.end(what)
 
     def _measure(self, trial: Trial) -> bool:
@@ -204,10 +215,11 @@ class HostRun:
 
         def unless_stopped() -> dict[str, Any]:
             try:
-                return work()
-            except CaseFailure as failure:
+                with self._turns[runner.description.host_fingerprint]:
+                    return work()
+            except Exception as error:
                 if self._stopped.is_set():
-                    raise HostStoppedError from failure
+                    raise HostStoppedError from error
                 raise
 
         return self._recorder.attempt(

@@ -36,6 +36,47 @@ _TAIL_BYTES = 4096
 _MESSAGE_CHARACTERS = 600
 
 
+class StoppedError(Exception):
+    """`stop` ended the call."""
+
+
+class _Calls:
+    """The processes of the calls under way in this process, so that they can be ended from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self.stopped = False
+
+    @contextmanager
+    def under_way(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        with self._lock:
+            self._processes.add(process)
+            if self.stopped:
+                _kill(process)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._processes.remove(process)
+                _kill(process)
+                process.wait()
+
+    def stop(self) -> None:
+        with self._lock:
+            self.stopped = True
+            for process in self._processes:
+                _kill(process)
+
+
+_calls = _Calls()
+
+
+def stop() -> None:
+    """Ends all calls under way in this process, and every later one as it begins; each raises StoppedError."""
+    _calls.stop()
+
+
 def call(function: str, /, *, timeout_s: float, stage: Stage, **kwargs: JSON) -> dict[str, JSON]:
     """Calls `package.module:function` with `kwargs` in a fresh process of its own session.
 
@@ -49,6 +90,7 @@ def call(function: str, /, *, timeout_s: float, stage: Stage, **kwargs: JSON) ->
     Raises:
         CaseFailure: it crashed, raised, ran longer than `timeout_s` or out of memory. The stage is `stage` unless the
             function says another.
+        StoppedError: `stop` was called.
     """
     request = json.dumps({"function": function, "stage": stage, "kwargs": kwargs}).encode()
     channel, child_channel = Pipe()
@@ -66,14 +108,15 @@ def call(function: str, /, *, timeout_s: float, stage: Stage, **kwargs: JSON) ->
                 | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": folder},
             )
         try:
-            answer = _answer(channel, request, timeout_s)
+            with _calls.under_way(process):
+                answer = _answer(channel, request, timeout_s)
         except TimeoutError:
             message = (
                 f"{function} took longer than the {timeout_s:g} s allowed; use a smaller model or a faster machine"
             )
             raise CaseFailure(stage, Symptom.TIMEOUT, message) from None
-        finally:
-            _end(process)
+        if answer is None and _calls.stopped:
+            raise StoppedError
         if answer is None:
             raise _death(function, process.returncode, stage, log)
     if "failure" in answer:
@@ -106,11 +149,10 @@ def _answer(channel: Connection, request: bytes, timeout_s: float) -> dict[str, 
     return answer
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     """Not yet waited for, the process keeps its number, so that no other group can be hit."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _death(function: str, returncode: int, stage: Stage, log: IO[bytes]) -> CaseFailure:

@@ -2,7 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -11,6 +11,8 @@ from orchestrator.datasets import DATASETS
 from orchestrator.errors import UsageError
 from orchestrator.runtimes import FORMATS, RUNTIMES, SOURCE_FORMATS
 from orchestrator.zoo import MODELS, Training
+
+DEFAULT_TOLERANCE = {"float32": 1e-4, "float16": 1e-2}
 
 
 def _one_of(choices: tuple[str, ...], what: str) -> AfterValidator:
@@ -26,9 +28,21 @@ SourceFramework = Annotated[str, _one_of(tuple(SOURCE_FORMATS), "source framewor
 Format = Annotated[str, _one_of(FORMATS, "format")]
 Runtime = Annotated[str, BeforeValidator(name_of_null), _one_of(RUNTIMES, "runtime")]
 DataSet = Annotated[str, _one_of(tuple(DATASETS), "data set")]
-Precision = Literal["float32", "float16"]
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Precision = Annotated[str, _one_of(tuple(DEFAULT_TOLERANCE), "precision")]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
+Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Items = TypeVar("Items", bound=tuple[object, ...])
+
+
+def _once(items: Items) -> Items:
+    twice = next((item for index, item in enumerate(items) if item in items[:index]), None)
+    if twice is not None:
+        raise ValueError(f"{twice} stands twice; remove one")
+    return items
+
+
+Once = AfterValidator(_once)
 
 
 class ModelEntry(Configuration):
@@ -38,10 +52,12 @@ class ModelEntry(Configuration):
     """
 
     name: str
-    source_frameworks: tuple[SourceFramework, ...] = Field(tuple(SOURCE_FORMATS), min_length=1)
+    source_frameworks: Annotated[tuple[SourceFramework, ...], Once] = Field(tuple(SOURCE_FORMATS), min_length=1)
     data: DataSet
     training: Training = Training()
-    tolerance: dict[str, float] = Field({"float32": 1e-4, "float16": 1e-2})
+    tolerance: Annotated[dict[Precision, Tolerance], AfterValidator(lambda given: DEFAULT_TOLERANCE | given)] = Field(
+        DEFAULT_TOLERANCE
+    )
 
     @model_validator(mode="after")
     def _known(self) -> "ModelEntry":
@@ -56,7 +72,7 @@ class Trials(Configuration):
     """Fresh processes per case: for time and, apart from them, for memory."""
 
     timing: Count = 5
-    memory: Annotated[int, Field(ge=0)] = 1
+    memory: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
 
 
 class StopRule(Configuration):
@@ -64,7 +80,7 @@ class StopRule(Configuration):
 
     min_samples: Count = 200
     min_time_s: Seconds = 0.5
-    min_undisturbed_samples: Annotated[int, Field(ge=0)] = 100
+    min_undisturbed_samples: Annotated[int, Field(ge=0, le=2**31 - 1)] = 100
     max_time_s: Seconds = 3.0
     max_warmup_s: Seconds = 1.0
 
@@ -80,17 +96,22 @@ class Suite(Configuration):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     description: str = ""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     models: tuple[ModelEntry, ...] = Field(min_length=1)
-    formats: tuple[Format, ...] = Field(FORMATS, min_length=1)
-    precisions: tuple[Precision, ...] = Field(("float32",), min_length=1)
-    runtimes: tuple[Runtime, ...] = Field(min_length=1)
-    batch_sizes: tuple[Count, ...] = Field((1,), min_length=1)
-    threads: tuple[Count | Literal["auto"], ...] = Field((1,), min_length=1)
+    formats: Annotated[tuple[Format, ...], Once] = Field(FORMATS, min_length=1)
+    precisions: Annotated[tuple[Precision, ...], Once] = Field(("float32",), min_length=1)
+    runtimes: Annotated[tuple[Runtime, ...], Once] = Field(min_length=1)
+    batch_sizes: Annotated[tuple[Count, ...], Once] = Field((1,), min_length=1)
+    threads: Annotated[tuple[Count | Literal["auto"], ...], Once] = Field((1,), min_length=1)
     trials: Trials = Trials()
     stop_rule: StopRule = StopRule()
     compute_only: bool = False
     trial_timeout_s: Seconds = 120.0
+
+    @model_validator(mode="after")
+    def _networks_differ(self) -> "Suite":
+        _once(tuple(f"{entry.name} in {framework}" for entry in self.models for framework in entry.source_frameworks))
+        return self
 
 
 def load_suite(name: str) -> Suite:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import docker
 import requests
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, DockerException
 from docker.models.containers import Container
 from docker.types import Mount, Ulimit
 
@@ -45,9 +45,11 @@ def problem() -> str | None:
         return f"DOCKER_HOST={address} is not a Unix socket of this machine"
     try:
         with contextlib.closing(docker.from_env(timeout=PROBE_TIMEOUT_S)) as client:
-            client.ping()
+            options = client.info().get("SecurityOptions") or []
     except ENGINE_ERRORS as error:
         return f"{address}: {_innermost(error)}"
+    if any("rootless" in option or "userns" in option for option in options):
+        return f"{address}: the engine maps user ids, so that a container cannot write into our folders"
     return None
 
 
@@ -144,7 +146,7 @@ def _end(container: Container) -> None:
     with contextlib.suppress(*ENGINE_ERRORS):
         container.stop(timeout=STOP_TIMEOUT_S)
         container.wait(condition="removed", timeout=STOP_TIMEOUT_S)
-    with contextlib.suppress(NotFound):
+    with contextlib.suppress(*ENGINE_ERRORS):  # most often there is nothing left to remove
         container.remove(v=True, force=True)
 
 

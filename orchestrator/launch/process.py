@@ -41,7 +41,7 @@ class ProcessLauncher:
 
 
 def _spawn(kind: RunnerKind, target: str, store: Path, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "runners", kind.runtime, "--listen", target, "--store", str(store)]
+    command = [sys.executable, "-P", "-m", "runners", kind.runtime, "--listen", target, "--store", str(store)]
     with log.open("wb") as output:
         return subprocess.Popen(
             [*command, "--exit-on-stdin-eof"],

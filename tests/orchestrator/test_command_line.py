@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,22 @@ def test_a_corrupt_artifact_in_the_cache_is_made_again(cache: Path, tmp_path: Pa
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+def test_an_interrupted_preparation_ends_at_once(tmp_path: Path) -> None:
+    suite, folder = tmp_path / "tiny.yaml", tmp_path / "campaign"
+    suite.write_text(SUITE.replace("epochs: 1", "epochs: 100000"))
+    command = [str(Path(sys.executable).with_name("portbench")), "run", str(suite), "--out", str(folder)]
+    environment = os.environ | {"PORTBENCH_CACHE": str(tmp_path / "cache"), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        _wait_until(lambda: any(tmp_path.glob("pb-*")))
+        process.terminate()
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Interrupted" in errors
+    assert "Traceback" not in errors
+    assert (folder / "trials.jsonl").read_bytes() == b""
+    assert not list(tmp_path.glob("pb-*"))
+
+
 def test_an_interrupted_campaign_keeps_its_rows_and_goes_on(cache: Path, tmp_path: Path) -> None:
     suite, folder = tmp_path / "tiny.yaml", tmp_path / "campaign"
     suite.write_text(SUITE.replace("timing: 1", "timing: 20"))
@@ -101,7 +118,7 @@ def test_an_interrupted_campaign_keeps_its_rows_and_goes_on(cache: Path, tmp_pat
     command = [str(Path(sys.executable).with_name("portbench")), *arguments]
     environment = os.environ | {"PORTBENCH_CACHE": str(cache), "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        _wait_for_rows(folder, 5)
+        _wait_until(lambda: (rows := folder / "trials.jsonl").exists() and rows.read_bytes().count(b"\n") >= 5)
         process.terminate()
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -114,14 +131,11 @@ def test_an_interrupted_campaign_keeps_its_rows_and_goes_on(cache: Path, tmp_pat
     assert (folder / "trials.jsonl").read_text().startswith(kept)
 
 
-def _wait_for_rows(folder: Path, count: int) -> None:
+def _wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        rows = folder / "trials.jsonl"
-        if rows.exists() and rows.read_bytes().count(b"\n") >= count:
-            return
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.1)
-    raise TimeoutError(f"fewer than {count} rows in {folder}")
 
 
 def test_help_names_every_command_and_the_exit_codes(cache: Path) -> None:

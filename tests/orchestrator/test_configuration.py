@@ -30,6 +30,12 @@ batch_sizes: [1, 8]
         (("runtimes: [onnxruntime]\n", ""), 1, ("runtimes", "missing")),
         (("runtimes: [onnxruntime]", "runtimes: []"), 5, ("runtimes", "at least 1 item")),
         (("data: digits", "data: digits\n    training: {epochs: 0}"), 5, ("models[0].training.epochs",)),
+        (("data: digits", "data: digits\n    tolerance: {flaot32: 1}"), 5, ("models[0].tolerance.flaot32",)),
+        (("data: digits", "data: digits\n    tolerance: {float32: .nan}"), 5, ("models[0].tolerance.float32",)),
+        (("[1, 8]", "[1, 8, 1]"), 6, ("batch_sizes", "1 stands twice")),
+        (("[1, 8]", "[5000000000]"), 6, ("batch_sizes[0]", "less than or equal to")),
+        (("name: mine", "name: mine\ntrial_timeout_s: .inf"), 2, ("trial_timeout_s",)),
+        (("name: mine", "name: mine\nseed: -1"), 2, ("seed",)),
     ],
 )
 def test_a_mistake_in_a_suite_names_file_line_key_and_remedy(
