@@ -40,7 +40,7 @@ def problem() -> str | None:
     """Why runners cannot live in containers here, None when they can. Answers within seconds."""
     if platform.system() != "Linux":
         return "a container's Unix socket can only be reached on Linux"
-    address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    address = images.engine()
     if not address.startswith("unix:"):
         return f"DOCKER_HOST={address} is not a Unix socket of this machine"
     try:

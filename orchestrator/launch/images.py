@@ -19,6 +19,7 @@ from typing import IO
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from orchestrator.artifacts import sha256_of
 from orchestrator.errors import CaseFailure, Stage, Symptom, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +49,7 @@ class Recipe:
 
     def reference(self) -> str:
         """`portbench/<image>:<hash of everything that goes in>`."""
-        digests = {name: _sha256(path) for name, path in sorted(self.contents.items())}
+        digests = {name: sha256_of(path) for name, path in sorted(self.contents.items())}
         recipe = json.dumps([self.image, self.version, self.base_id, digests]).encode()
         return f"portbench/{self.image}:{hashlib.sha256(recipe).hexdigest()[:16]}"
 
@@ -81,7 +82,7 @@ def build(image: str, on_build: Callable[[str], None] | None = None) -> str:
         if on_build:
             on_build(reference)
         _run_build(recipe, reference)
-    _output(_client(), "tag", reference, f"portbench/{image}:latest")
+    _output(*_client(), "tag", reference, f"portbench/{image}:latest")
     return reference
 
 
@@ -89,7 +90,7 @@ def _recipe(image: str) -> Recipe:
     with (ROOT / "pyproject.toml").open("rb") as file:
         version = tomllib.load(file)["project"]["version"]
     base_image = _output(str(ROOT / "docker" / "base-image"))
-    base_id = _output(_client(), "image", "inspect", "--format={{.Id}}", base_image)
+    base_id = _output(*_client(), "image", "inspect", "--format={{.Id}}", base_image)
     return Recipe(image, version, base_image, base_id, _contents(image))
 
 
@@ -163,14 +164,8 @@ def _run_build(recipe: Recipe, reference: str) -> None:
     # --build-arg without a value: the client reads the variable, and credentials in it stay out of the process list.
     forwarded = [f"--build-arg={name}" for name in FORWARDED if os.environ.get(name)]
     command = [
-        *(
-            _client(),
-            "build",
-            "--force-rm",
-            f"--tag={reference}",
-            "--file=docker/Dockerfile",
-            f"--build-arg=RUNTIME={recipe.image}",
-        ),
+        *(*_client(), "build", "--force-rm", f"--tag={reference}", "--file=docker/Dockerfile"),
+        f"--build-arg=RUNTIME={recipe.image}",
         *(f"--build-arg=BASE_IMAGE={recipe.base_image}", f"--build-arg=VERSION={recipe.version}"),
         *(f"--build-arg=REVISION={_revision()}", *forwarded, "-"),
     ]
@@ -217,7 +212,7 @@ def _revision() -> str:
 
 
 def _exists(reference: str) -> bool:
-    command = [_client(), "image", "inspect", reference]
+    command = [*_client(), "image", "inspect", reference]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
@@ -229,16 +224,16 @@ def _output(*command: str) -> str:
     return result.stdout.strip()
 
 
-def _client() -> str:
+def engine() -> str:
+    """Address of the engine that builds the images and runs them: the client's current context may name another."""
+    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+
+def _client() -> tuple[str, ...]:
     client = shutil.which("docker")
     if client is None:
         raise _failure("the command 'docker', which builds the images, is not installed")
-    return client
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return (client, "--host", engine())
 
 
 def _failure(message: str) -> CaseFailure:
