@@ -79,7 +79,7 @@ def _timing_section(result: api.TrialResult, request: api.MeasureRequest, refere
         stopped_by=timing.stopped_by,
         unmet=tuple(timing.unmet),
         stable=not timing.unmet,
-        reason=_unmet(timing, request) if timing.unmet else None,
+        reason=f"{' and '.join(timing.unmet)} not met, stopped by {timing.stopped_by}" if timing.unmet else None,
         cpu_time_ns=timing.cpu_time_ns,
         wall_time_ns=timing.wall_time_ns,
         voluntary_switches=timing.voluntary_switches,
@@ -87,11 +87,6 @@ def _timing_section(result: api.TrialResult, request: api.MeasureRequest, refere
         gc_enabled=timing.gc_enabled,
         compute_only=request.compute_only,
     )
-
-
-def _unmet(timing: api.Timing, request: api.MeasureRequest) -> str:
-    seconds = request.stop_rule.max_time_ns / 1e9
-    return f"{' and '.join(timing.unmet)} not met within {seconds:g} s"
 
 
 def _memory_section(result: api.TrialResult) -> MemorySection:

@@ -13,7 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import runner_pb2_grpc, wire
 from runners import arrays
-from runners.failure import Failure, Symptom, unexpected
+from runners.failure import Failure, Stage, Symptom, unexpected
 from runners.jobs import Plan, Session, StopRule
 from runners.measure.environment import environment, fingerprint
 from runners.measure.threads import available_cpus
@@ -53,7 +53,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
         context: grpc.ServicerContext,
     ) -> api.DescribeResponse:
         """What the framework says of itself is asked once."""
-        with _Answering(context):
+        with _Answering(context, "measure"):
             facts = Struct()
             facts.update(environment())
             return api.DescribeResponse(
@@ -69,7 +69,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
         self, request_iterator: Iterator[api.PutArtifactRequest], context: grpc.ServicerContext
     ) -> api.PutArtifactResponse:
         """Says whether the artifact is wanted before it reads it."""
-        with _Answering(context):
+        with _Answering(context, "ship"):
             first = next(request_iterator, api.PutArtifactRequest())
             if not first.HasField("header"):
                 raise Failure("ship", "refused", "PutArtifact: the first message must be the header")
@@ -88,7 +88,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
         self, request: api.MeasureRequest, context: grpc.ServicerContext
     ) -> Iterator[api.MeasureResponse]:
         """Passes the phases on and sleeps in between."""
-        with _Answering(context):
+        with _Answering(context, "measure"):
             job, threads = self._measure_job(request), request.session.threads
             with self._worker(context, threads, request.timeout_ns / 1e9) as worker:
                 worker.send(job)
@@ -100,7 +100,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
         self, request_iterator: Iterator[api.PredictRequest], context: grpc.ServicerContext
     ) -> Iterator[api.PredictResponse]:
         """Loads, then answers each batch before it takes the next."""
-        with _Answering(context):
+        with _Answering(context, "infer"):
             first = next(request_iterator, api.PredictRequest())
             if not first.HasField("open"):
                 raise Failure("infer", "refused", "Predict: the first message must open the session")
@@ -154,9 +154,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
     def _worker(self, context: grpc.ServicerContext, threads: int, timeout_s: float | None) -> Iterator[Worker]:
         """A worker in its turn, which ends with the call however that ends."""
         gone = Failure("measure", "unavailable", "the caller went away")
-        if not self._turn.acquire(
-            timeout=min(context.time_remaining() or threading.TIMEOUT_MAX, threading.TIMEOUT_MAX)
-        ):
+        if not self._turn.acquire(timeout=min(context.time_remaining(), threading.TIMEOUT_MAX)):
             raise Failure("measure", "timeout", "the runner was busy for another caller; allow more time")
         try:
             with Worker(threads, timeout_s) as worker:
@@ -168,10 +166,16 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
 
 
 class _Answering:
-    """The one place where what went wrong becomes a status with its Failure beside it."""
+    """The one place where what went wrong becomes a status with its Failure beside it.
 
-    def __init__(self, context: grpc.ServicerContext) -> None:
+    Args:
+        context: of the call.
+        stage: at which an unexpected error failed.
+    """
+
+    def __init__(self, context: grpc.ServicerContext, stage: Stage) -> None:
         self._context = context
+        self._stage = stage
 
     def __enter__(self) -> None:
         return None
@@ -180,7 +184,7 @@ class _Answering:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if isinstance(error, Exception):
-            failure = error if isinstance(error, Failure) else unexpected("measure", error)
+            failure = error if isinstance(error, Failure) else unexpected(self._stage, error)
             self._context.set_trailing_metadata(((wire.FAILURE_KEY, _message(failure).SerializeToString()),))
             self._context.abort(_STATUS[failure.symptom], failure.message)
 

@@ -14,11 +14,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Store:
-    """Files `folder`/<sha256>; each is complete and right from the moment it has its name."""
+    """Files `folder`/<sha256>; each is complete and right from the moment it has its name. Its paths are absolute."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self._folder = folder.resolve()
 
     def has(self, sha256: str) -> bool:
         """Whether the artifact is here."""

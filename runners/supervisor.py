@@ -133,11 +133,11 @@ class Worker:
 
 
 def _start(threads: int, output: int, temporary: str) -> tuple[Connection, subprocess.Popen[bytes]]:
-    """`temporary` takes the files that frameworks leave behind."""
+    """`temporary` takes the files that frameworks leave behind; -P, lest the current folder's files pass for theirs."""
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "runners.worker", str(theirs.fileno()), str(os.getpid())],
+            [sys.executable, "-P", "-m", "runners.worker", str(theirs.fileno()), str(os.getpid())],
             env=os.environ | environment(threads) | {"TMPDIR": temporary},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

@@ -29,6 +29,8 @@ def run(session: Session, plan: Plan, rule: StopRule, announce: Callable[[str], 
 
     with phase("import"):
         adapter = import_runtime(session.runtime)
+    with failing_at("load"):
+        require(adapter, session)
     with phase("load"):
         model = load(adapter, session)
     if not adapter.MEASURES:
@@ -65,7 +67,16 @@ def load(adapter: Adapter, session: Session) -> Model:
     """The session's artifact on its device.
 
     Raises:
-        Failure: load; refused, unavailable, or what the adapter raises.
+        Failure: what the adapter raises.
+    """
+    return adapter.load(Path(session.artifact), session.device, session.threads)
+
+
+def require(adapter: Adapter, session: Session) -> None:
+    """Asks for the session's format and device; asking a framework for its devices takes time that is not loading.
+
+    Raises:
+        Failure: load; refused or unavailable.
     """
     if session.format not in adapter.FORMATS:
         raise Failure(
@@ -76,7 +87,6 @@ def load(adapter: Adapter, session: Session) -> Model:
         raise Failure(
             "load", "unavailable", f"{session.runtime} has {', '.join(devices)} here; asked for {session.device!r}"
         )
-    return adapter.load(Path(session.artifact), session.device, session.threads)
 
 
 @contextmanager

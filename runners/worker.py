@@ -52,7 +52,9 @@ def predict(connection: Connection, job: dict[str, Any]) -> None:
     session = Session(**job["session"])
     channel.send(connection, {"phase": "load"})
     with trial.failing_at("load"):
-        model = trial.load(trial.import_runtime(session.runtime), session)
+        adapter = trial.import_runtime(session.runtime)
+        trial.require(adapter, session)
+        model = trial.load(adapter, session)
     from runners import arrays  # a trial must not find NumPy imported
 
     channel.send(connection, {"phase": "first"})

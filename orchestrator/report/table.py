@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.report import units
-from orchestrator.results.summary import CaseSummary
-from orchestrator.runtimes import SOURCE_FORMATS
+from orchestrator.results.summary import CaseSummary, is_source
 
 # Heading and width of the columns; with a space between them they are 99 wide.
 _COLUMNS = {
@@ -166,13 +165,9 @@ def _status(case: CaseSummary) -> Text:
 
 
 def _ratio(case: CaseSummary) -> str:
-    if case.ratio_to_source is None and case.median_ns is not None and _is_source(case):
+    if case.ratio_to_source is None and case.median_ns is not None and is_source(case):
         return "base"
     return units.ratio(case.ratio_to_source)
-
-
-def _is_source(case: CaseSummary) -> bool:
-    return case.runtime == case.source_framework and case.format == SOURCE_FORMATS.get(case.source_framework)
 
 
 def _name(case: CaseSummary) -> str:

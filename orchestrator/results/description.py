@@ -28,7 +28,9 @@ This page is made of `orchestrator/results/schema.py` by
 A field that does not apply is null. Times are durations in nanoseconds, sizes are bytes. NaN and infinity are the
 strings `"NaN"`, `"Infinity"` and `"-Infinity"`. Rows of one case agree in `model`, `source_framework`, `format`,
 `precision`, `host`, `runner`, `runtime`, `device`, `batch_size` and `threads`; a check row holds for all batch sizes
-and threads of its runner and device, an artifact row for everything made of it.
+and threads of its runner and device, an artifact row for everything made of it. A resumed campaign may have measured a
+case anew with another artifact, image, machine or isolation: only the rows that agree with the newest in
+`artifact_sha256`, `image_digest`, `host_fingerprint` and `isolation` are summarised.
 """
 
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (

@@ -64,8 +64,11 @@ class TimingSection(Record):
     )
     reference_best_ns: float = Field(ge=0, description="the host's best reference when the trial ran; 0 when unknown")
     undisturbed: tuple[bool, ...] = Field(description="per block: the references on both sides were near that best")
-    stopped_by: str = Field(description='"enough", or the bound that ended the trial')
-    unmet: tuple[str, ...] = Field(description="conditions of the stop rule that were not met")
+    stopped_by: str = Field(description='"enough", or the bound that ended the trial: "max_time" or "max_samples"')
+    unmet: tuple[str, ...] = Field(
+        description='what was not met: "warmup" (it had not settled at its cap), "min_samples", "min_time", '
+        '"min_undisturbed_samples"'
+    )
     stable: bool = Field(description="the trial settled and met its stop rule")
     reason: str | None = Field(description="why not, when not stable")
     cpu_time_ns: Nanoseconds = Field(description="user and system time over the steady phase")
@@ -108,7 +111,9 @@ class MemorySection(Record):
     """One memory trial; nothing in it is timed."""
 
     phases: tuple[PhaseMemory, ...] = Field(min_length=1, description="in the order of the phases")
-    container_peak_bytes: Bytes = Field(description="peak that the container's cgroup kept; 0 where there is none")
+    container_peak_bytes: Bytes = Field(
+        description="the container's peak since it began, not this trial's alone; 0 outside a container"
+    )
     peak_source: str = Field(description='what kept peak_bytes: "VmHWM", "phys_footprint_peak" or "sampled"')
     timeline: tuple[MemorySample, ...] = Field(default=(), description="sampled by memory_profiler, for plots only")
 
@@ -133,6 +138,7 @@ _IDENTITY = (
     "threads",
     "host",
     "host_fingerprint",
+    "isolation",
     "image_digest",
     "trial",
     "artifact_sha256",
@@ -170,7 +176,9 @@ class Identity(Record):
     image_digest: str | None = Field(default=None, description="of the runner's image; null outside containers")
     trial: Count = Field(default=0, description="counts the trials of one case and kind")
     artifact_sha256: str | None = Field(default=None, description="null when the artifact could not be made")
-    key: str = Field(default_factory=_key, description="hash of kind, case, trial, artifact, image digest and host")
+    key: str = Field(
+        default_factory=_key, description="hash of kind, case, trial, artifact, host, isolation and image digest"
+    )
 
 
 class Row(Identity):

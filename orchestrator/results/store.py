@@ -32,7 +32,7 @@ class Store:
         """Begins a campaign in `folder`, which is made if need be.
 
         Raises:
-            UsageError: the folder cannot be written, or has a campaign already.
+            UsageError: the folder cannot be looked into or written, or has a campaign already.
         """
         if holds_campaign(folder):
             raise UsageError(f"{folder}: there is a campaign already; continue it or choose another folder")
@@ -118,8 +118,18 @@ class Store:
 
 
 def holds_campaign(folder: Path) -> bool:
-    """Whether `folder` has a campaign that `Store.open` would look at."""
-    return (folder / CAMPAIGN_FILE).exists()
+    """Whether `folder` has a campaign that `Store.open` would look at.
+
+    Raises:
+        UsageError: that cannot be known: its name is too long, or one may not enter it.
+    """
+    try:
+        (folder / CAMPAIGN_FILE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be looked into: {error.strerror}; choose another folder") from None
+    return True
 
 
 def _append_line(descriptor: int, line: bytes) -> None:

@@ -11,8 +11,14 @@ import numpy as np
 from orchestrator.errors import Stage, Symptom
 from orchestrator.results import statistics
 from orchestrator.results.schema import CheckSection, Row, Status, TimingSection
+from orchestrator.results.selection import Name, artifact_of, case_of, counting, place_of, subject_of
 from orchestrator.results.statistics import Floats, Integers, TrialSamples
 from orchestrator.runtimes import SOURCE_FORMATS
+
+_ONLY_CHECKED = "answers checked; neither time nor memory measured"
+_ONLY_EVALUATED = (
+    "answers checked by evaluation; Core ML itself executes on macOS only, so neither time nor memory is measured here"
+)
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,8 @@ class CaseSummary:
     `runtime` is null for an artifact that no runner executed; `batch_size` and `threads` are null where a runner only
     answered. `median_ns` is the undisturbed median where `median_basis` is "undisturbed", else the median as seen; its
     interval is the 95 % one. `ratio_to_source` compares the median with that of the source framework's own runtime on
-    the same host, device, batch size and threads, above 1 when the case is slower. `peak_bytes` is the highest peak of
-    a phase, the median of the memory trials. Shares lie between 0 and 1; `cpu_share` is CPU time per wall time.
+    the same machine, device, batch size and threads, above 1 when the case is slower. `peak_bytes` is the highest peak
+    of a phase, the median of the memory trials. Shares lie between 0 and 1; `cpu_share` is CPU time per wall time.
     """
 
     model: str
@@ -89,7 +95,7 @@ class _Timed:
 
 @dataclass
 class _Group:
-    """What the rows say about one case; `first` is the first of them."""
+    """What the rows that count say about one case; `first` is the first of them."""
 
     first: Row
     timed: list[_Timed] = field(default_factory=list)
@@ -104,51 +110,70 @@ class _Group:
         return statistics.undisturbed_trials(self.trials) or self.trials
 
 
-_Case = tuple[Any, ...]
+@dataclass
+class _Rows:
+    """The last row of each key, in the order of writing, the samples of its timing trials apart."""
+
+    artifacts: dict[Name, Row] = field(default_factory=dict)
+    checks: dict[str, Row] = field(default_factory=dict)
+    trials: dict[str, Row] = field(default_factory=dict)
+    timed: dict[str, _Timed] = field(default_factory=dict)
+
+    def add(self, row: Row) -> None:
+        if row.kind == "artifact":
+            self.artifacts[artifact_of(row)] = row
+            return
+        rows = self.checks if row.kind == "check" else self.trials
+        rows.pop(row.key, None)
+        self.timed.pop(row.key, None)
+        rows[row.key], timed = _lighten(row)
+        if timed is not None:
+            self.timed[row.key] = timed
+
+
+def is_source(case: Row | CaseSummary) -> bool:
+    """Whether the source framework's own runtime executes its own format: what conversions are compared with."""
+    return case.runtime == case.source_framework and case.format == SOURCE_FORMATS.get(case.source_framework)
 
 
 def summarise(rows: Iterable[Row]) -> list[CaseSummary]:
     """One summary per case, by model, source framework, host, device, format and batch size.
 
     An artifact that no runner executed has one with `runtime` null, one that a runner only answered has one with
-    `batch_size` null. Of rows with the same key the last one counts. What is undisturbed is judged anew with the best
-    reference of the whole campaign on each host.
+    `batch_size` null. Of rows with the same key the last one counts; of a case the rows about the same artifact, image,
+    machine and isolation as its newest one. What is undisturbed is judged anew with the best reference of the whole
+    campaign on each host.
     """
-    artifacts, checks, groups = _sort_rows(rows)
-    for group in groups.values():
-        group.check = checks.get(_place_of(group.first))
-    measured = {_place_of(group.first) for group in groups.values()}
-    groups |= {_case_of(row): _Group(row, check=row) for place, row in checks.items() if place not in measured}
-    executed = {_artifact_of(group.first) for group in groups.values()}
-    _mark_undisturbed(groups.values())
-    sources = {_setting_of(group.first): group for group in groups.values() if _is_source(group.first)}
-    summaries = [_summarise(group, sources.get(_setting_of(group.first))) for group in groups.values()]
-    summaries += [_not_executed(row) for name, row in artifacts.items() if name not in executed]
+    written = _Rows()
+    for row in rows:
+        written.add(row)
+    groups = _group(written)
+    executed = {artifact_of(group.first) for group in groups}
+    _mark_undisturbed(groups)
+    sources = {_setting_of(group.first): group for group in groups if is_source(group.first)}
+    by_source = sorted(groups, key=lambda group: repr(_setting_of(group.first)))  # they share its resampling
+    summaries = [_summarise(group, sources.get(_setting_of(group.first))) for group in by_source]
+    summaries += [_not_executed(row) for name, row in written.artifacts.items() if name not in executed]
     return sorted(summaries, key=_order)
 
 
-def _sort_rows(rows: Iterable[Row]) -> tuple[dict[_Case, Row], dict[_Case, Row], dict[_Case, _Group]]:
-    """Artifact rows by artifact, check rows by place, and groups of trials by case."""
-    artifacts: dict[_Case, Row] = {}
-    checks: dict[_Case, Row] = {}
-    trials: dict[str, tuple[Row, _Timed | None]] = {}
-    for row in rows:
-        if row.kind == "artifact":
-            artifacts[_artifact_of(row)] = row
-        elif row.kind == "check":
-            checks[_place_of(row)] = row
-        else:
-            trials[row.key] = _lighten(row)
-    groups: dict[_Case, _Group] = {}
-    for row, timed in trials.values():
-        group = groups.setdefault(_case_of(row), _Group(row))
+def _group(written: _Rows) -> list[_Group]:
+    """The trials by case, each with the check of what it executed; then the checks of places without trials."""
+    groups: dict[Name, _Group] = {}
+    for row in counting(written.trials.values()):
+        group = groups.setdefault(case_of(row), _Group(row))
         if row.status == "failed":
             group.failures[row.kind].append(row)
-        elif timed is not None:
-            group.timed.append(timed)
+        elif row.key in written.timed:
+            group.timed.append(written.timed[row.key])
         elif row.memory is not None:
             group.peaks_bytes.append(max(phase.peak_bytes for phase in row.memory.phases))
-    return artifacts, checks, groups
+    checks = {(place_of(row), subject_of(row)): row for row in written.checks.values()}
+    for group in groups.values():
+        group.check = checks.get((place_of(group.first), subject_of(group.first)))
+    measured = {place_of(group.first) for group in groups.values()}
+    only_checked = [row for row in counting(written.checks.values()) if place_of(row) not in measured]
+    return [*groups.values(), *(_Group(row, check=row) for row in only_checked)]
 
 
 def _lighten(row: Row) -> tuple[Row, _Timed | None]:
@@ -163,18 +188,6 @@ def _lighten(row: Row) -> tuple[Row, _Timed | None]:
         np.array(section.references_ns, dtype=np.float64),
     )
     return row.model_copy(update={"timing": None}), timed
-
-
-def _artifact_of(row: Row) -> _Case:
-    return (row.model, row.source_framework, row.format, row.precision)
-
-
-def _place_of(row: Row) -> _Case:
-    return (*_artifact_of(row), row.host, row.runner, row.runtime, row.device)
-
-
-def _case_of(row: Row) -> _Case:
-    return (*_place_of(row), row.batch_size, row.threads)
 
 
 def _mark_undisturbed(groups: Iterable[_Group]) -> None:
@@ -196,13 +209,9 @@ def _mark_undisturbed(groups: Iterable[_Group]) -> None:
             ]
 
 
-def _setting_of(row: Row) -> _Case:
+def _setting_of(row: Row) -> Name:
     """What a conversion shares with the case of the source framework's own runtime that it is compared with."""
-    return (row.model, row.source_framework, row.host, row.device, row.batch_size, row.threads)
-
-
-def _is_source(row: Row) -> bool:
-    return row.runtime == row.source_framework and row.format == SOURCE_FORMATS.get(row.source_framework)
+    return (row.model, row.source_framework, row.host, row.host_fingerprint, row.device, row.batch_size, row.threads)
 
 
 def _summarise(group: _Group, source: _Group | None) -> CaseSummary:
@@ -256,7 +265,7 @@ def _outcome(group: _Group) -> tuple[Status, Row | None, str | None]:
     if check is not None and check.status == "wrong":
         return "wrong", check, "; ".join([check.message or "the answers are wrong", *partial])
     if not any(succeeded.values()):
-        return "ok", None, "answers checked; neither time nor memory measured"
+        return "ok", None, _ONLY_EVALUATED if group.first.runtime == "coreml-reference" else _ONLY_CHECKED
     return "ok", None, "; ".join(partial) or None
 
 
@@ -314,12 +323,9 @@ def _unstable_reason(group: _Group, estimate: statistics.Estimate) -> str | None
 
 
 def _ratio(group: _Group, source: _Group | None) -> dict[str, Any]:
-    """Undisturbed medians are compared with undisturbed ones only."""
     if source is None or source is group or not source.trials:
         return {}
-    quiet, quiet_source = statistics.undisturbed_trials(group.trials), statistics.undisturbed_trials(source.trials)
-    sides = (quiet, quiet_source) if quiet and quiet_source else (group.trials, source.trials)
-    compared = statistics.ratio(*sides)
+    compared = statistics.compare(group.trials, source.trials)
     return {
         "ratio_to_source": compared.value,
         "ratio_to_source_low": compared.low,

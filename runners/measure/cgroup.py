@@ -13,8 +13,15 @@ _NO_LIMIT = 1 << 60  # version 1 says about 2**63, rounded to a page
 
 
 def memory_peak_bytes() -> int:
-    """The highest memory of the container since it began, page cache included; 0 without a container."""
-    return _first_number("memory", "memory.peak") or _first_number("memory", "memory.max_usage_in_bytes") or 0
+    """The highest memory of the container since it began, page cache included; 0 without a container.
+
+    The container is the outermost group mounted here. Outside one that is the machine's root, which keeps no peak; the
+    groups inside it are users' sessions and services.
+    """
+    groups = list(_folders("memory"))
+    if not groups:
+        return 0
+    return _number(groups[-1], "memory.peak") or _number(groups[-1], "memory.max_usage_in_bytes") or 0
 
 
 def memory_limit_bytes() -> int | None:
@@ -49,13 +56,14 @@ def _quota_v1(folder: Path) -> float | None:
 
 
 def _first_number(controller: str, file: str) -> int | None:
-    """The file of the innermost group; None at the root (in version 1 it has a release_agent), which is the machine."""
-    for folder in _folders(controller):
-        if (folder / "release_agent").exists():
-            return None
-        text = _read(folder / file)
-        return int(text) if text.isdigit() else None
-    return None
+    """The file of the innermost group."""
+    return next((_number(folder, file) for folder in _folders(controller)), None)
+
+
+def _number(folder: Path, file: str) -> int | None:
+    """The group's file; None at the root (in version 1 it has a release_agent), which is the machine."""
+    text = _read(folder / file)
+    return int(text) if text.isdigit() and not (folder / "release_agent").exists() else None
 
 
 def _folders(controller: str) -> Iterator[Path]:

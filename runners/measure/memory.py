@@ -68,10 +68,11 @@ class MemoryRecorder:
         self._phases.append({"phase": phase, **asdict(interval.read())})
 
     def _sample(self, done: threading.Event) -> None:
-        begun = time.time()
+        begun = time.monotonic_ns()
         while not done.is_set():
-            for rss_mib, at in memory_usage(-1, interval=_TIMELINE_INTERVAL_S, timestamps=True):
-                self._timeline.append({"at_ns": round((at - begun) * 1e9), "rss_bytes": round(rss_mib * 2**20)})
+            at_ns = time.monotonic_ns() - begun  # memory_usage's own timestamps are of a clock that may step back
+            (rss_mib,) = memory_usage(-1, interval=_TIMELINE_INTERVAL_S)  # reads, then sleeps
+            self._timeline.append({"at_ns": at_ns, "rss_bytes": round(rss_mib * 2**20)})
 
 
 def _infer(call: timing.Call, max_time_s: float) -> None:

@@ -45,7 +45,7 @@ class TimeRecorder:
     def steady(self, call: timing.Call, rule: StopRule, warmup: timing.Warmup) -> None:
         """Blocks of samples between reference computations."""
         self._warmup_samples = warmup.samples
-        self._timing = timing.measure(call, rule, warmup.fastest_ns, self._reference_best_ns)
+        self._timing = timing.measure(call, rule, warmup, self._reference_best_ns)
 
     def result(self) -> dict[str, Any]:
         """Phases and Timing."""

@@ -26,11 +26,12 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Warmup:
-    """How long it took, and the fastest inference near its end."""
+    """How long it took, the fastest inference near its end, and whether it had settled by then."""
 
     duration_ns: int
     samples: int
     fastest_ns: int
+    settled: bool
 
 
 def warm_up(call: Call, max_warmup_ns: int) -> Warmup:
@@ -44,7 +45,7 @@ def warm_up(call: Call, max_warmup_ns: int) -> Warmup:
         before, window = median(window), _window(call, deadline)
         total += len(window)
         settled = median(window) >= _STILL_FALLING * before
-    return Warmup(perf_counter_ns() - begun, total, min(window))
+    return Warmup(perf_counter_ns() - begun, total, min(window), settled)
 
 
 def _window(call: Call, deadline: int) -> list[int]:
@@ -119,17 +120,17 @@ class Blocks:
         return [condition for condition, met in reached.items() if not met]
 
 
-def measure(call: Call, rule: StopRule, sample_ns: int, reference_best_ns: float) -> dict[str, Any]:
+def measure(call: Call, rule: StopRule, warmup: Warmup, reference_best_ns: float) -> dict[str, Any]:
     """The steady state, as fields of the contract's Timing.
 
     Args:
         call: one inference; it returns when the result is ready.
         rule: when there is enough.
-        sample_ns: time of an undisturbed call, about.
+        warmup: what went before; it tells how long a call takes, about.
         reference_best_ns: the host's best reference so far, 0 when unknown; then it is the best of this trial.
     """
     blocks = Blocks(reference_best_ns)
-    count = block_size(sample_ns)
+    count = block_size(warmup.fastest_ns)
     gc.collect()
     gc.disable()
     before, begun = resource.getrusage(resource.RUSAGE_SELF), perf_counter_ns()
@@ -146,7 +147,7 @@ def measure(call: Call, rule: StopRule, sample_ns: int, reference_best_ns: float
         "block_samples": blocks.block_samples,
         "references_ns": blocks.references_ns,
         "stopped_by": stopped_by,
-        "unmet": blocks.unmet(rule),
+        "unmet": ([] if warmup.settled else ["warmup"]) + blocks.unmet(rule),
         "cpu_time_ns": round(cpu_time_s * 1e9),
         "wall_time_ns": wall_time_ns,
         "voluntary_switches": after.ru_nvcsw - before.ru_nvcsw,

@@ -38,7 +38,11 @@ def test_not_a_number_survives_the_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["kind", "model", "format", "runner", "batch_size", "threads", "trial", "artifact_sha256", "image_digest"]
+    "field",
+    [
+        *("kind", "model", "format", "runner", "batch_size", "threads", "trial"),
+        *("artifact_sha256", "image_digest", "host_fingerprint", "isolation"),
+    ],
 )
 def test_key_tells_what_differs(field: str) -> None:
     other: Any = {"kind": "memory", "batch_size": 2, "threads": 2, "trial": 1}.get(field, "other")

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.results.schema import Campaign
-from orchestrator.results.store import Store
+from orchestrator.results.store import Store, holds_campaign
 from tests.results import rows
 
 CAMPAIGN = Campaign(name="c", created_at="now", suite={"name": "quick"}, inventory={}, versions={"portbench": "0.1.0"})
@@ -122,6 +122,20 @@ def test_file_in_the_way_is_a_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"cannot be written.*choose a folder"):
         Store.create(tmp_path / "file" / "campaign", CAMPAIGN)
+
+
+def test_folder_with_too_long_a_name_is_a_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"too long; choose another folder$") as caught:
+        holds_campaign(tmp_path / ("x" * 300))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_folder_that_one_may_not_enter_is_a_users_mistake(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    with pytest.raises(UsageError, match=r"Permission denied; choose another folder$"):
+        holds_campaign(closed / "campaign")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -25,7 +25,7 @@ from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import runner_pb2_grpc
 
 SECOND_NS = 1_000_000_000
-QUICK = api.StopRule(min_samples=20, max_time_ns=SECOND_NS // 5, max_warmup_ns=SECOND_NS // 20)
+QUICK = api.StopRule(min_samples=20, max_time_ns=SECOND_NS // 5, max_warmup_ns=10 * SECOND_NS)
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,17 @@ class Runner:
 
 @contextlib.contextmanager
 def running(runtime: str) -> Iterator[Runner]:
-    """Starts a runner on a Unix socket; ends it by the end of its standard input."""
+    """Starts a runner on a Unix socket; ends it by the end of its standard input.
+
+    Its store is relative to its current folder, where something lies that no worker may take for a library.
+    """
     with tempfile.TemporaryDirectory(prefix="pb-") as folder:
         target = f"unix:{folder}/runner.sock"
-        command = [sys.executable, "-m", "runners", runtime, "--listen", target, "--store", f"{folder}/store"]
-        process = subprocess.Popen([*command, "--exit-on-stdin-eof"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        Path(folder, "numpy.py").write_text("raise ImportError('a file of the user')")
+        command = [sys.executable, "-P", "-m", "runners", runtime, "--listen", target, "--store", "store"]
+        process = subprocess.Popen(
+            [*command, "--exit-on-stdin-eof"], cwd=folder, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         assert process.stdin
         try:
             wait_until_serving(target, 60, lambda: None if process.poll() is None else "it ended")

@@ -142,7 +142,7 @@ def test_a_trial_that_never_has_enough_says_what_was_unmet(runner_of: RunnerOf) 
     request = runner.request(runner.session(b"model", "onnx"), models.inputs(1), rule)
     timing = runner.client.measure(request).timing
     assert timing.stopped_by == "max_time"
-    assert list(timing.unmet) == ["min_time", "min_undisturbed_samples"]
+    assert list(timing.unmet) == ["warmup", "min_time", "min_undisturbed_samples"]
 
 
 def test_a_result_of_very_many_samples_still_travels(runner_of: RunnerOf) -> None:
@@ -151,7 +151,7 @@ def test_a_result_of_very_many_samples_still_travels(runner_of: RunnerOf) -> Non
     request = runner.request(runner.session(b"model", "onnx"), models.inputs(1), rule)
     timing = runner.client.measure(request).timing
     assert timing.stopped_by == "max_samples"
-    assert list(timing.unmet) == ["min_samples"]
+    assert list(timing.unmet) == ["warmup", "min_samples"]
 
 
 def test_several_callers_take_turns(runner_of: RunnerOf) -> None:
