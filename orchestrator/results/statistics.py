@@ -174,6 +174,12 @@ def ratio(case: Sequence[TrialSamples], baseline: Sequence[TrialSamples]) -> Est
     return _estimate(value, of_case - of_baseline, freedom)
 
 
+def compare(case: Sequence[TrialSamples], baseline: Sequence[TrialSamples]) -> Estimate:
+    """Their `ratio` by undisturbed parts where both sides have enough of them, else as seen; never one of each."""
+    quiet, quiet_baseline = undisturbed_trials(case), undisturbed_trials(baseline)
+    return ratio(quiet, quiet_baseline) if quiet and quiet_baseline else ratio(case, baseline)
+
+
 def decision(compared: Estimate, threshold: float = DEFAULT_THRESHOLD) -> Verdict:
     """What a ratio says: a difference must be significant (its interval leaves out 1) and beyond the threshold.
 

@@ -314,12 +314,9 @@ def _unstable_reason(group: _Group, estimate: statistics.Estimate) -> str | None
 
 
 def _ratio(group: _Group, source: _Group | None) -> dict[str, Any]:
-    """Undisturbed medians are compared with undisturbed ones only."""
     if source is None or source is group or not source.trials:
         return {}
-    quiet, quiet_source = statistics.undisturbed_trials(group.trials), statistics.undisturbed_trials(source.trials)
-    sides = (quiet, quiet_source) if quiet and quiet_source else (group.trials, source.trials)
-    compared = statistics.ratio(*sides)
+    compared = statistics.compare(group.trials, source.trials)
     return {
         "ratio_to_source": compared.value,
         "ratio_to_source_low": compared.low,
