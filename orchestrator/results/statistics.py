@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +49,13 @@ _MAX_CANDIDATES = 1024
 _RESAMPLED_TRIALS = 500
 _RESAMPLED_CASES = 2000
 _SEED = 20220928
+_KEPT_CASES = 32
+"""Resampling costs most of the time of a report; its median and all its ratios share that of a case."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrialSamples:
-    """The steady samples of one trial.
+    """The steady samples of one trial. Equal to itself only, so that what was made of it can be kept.
 
     `values_ns`: float64, shape (samples,), in order; `block_samples`: int64, shape (blocks,), each at least 1 and
     summing to samples; `undisturbed`: bool, shape (blocks,).
@@ -127,8 +130,13 @@ def undisturbed_trials(trials: Sequence[TrialSamples]) -> list[TrialSamples] | N
 
     Leaving out a whole trial is no dropping of outliers: the references decide, never the samples.
     """
-    enough = [trial.quiet_part() for trial in trials if trial.has_enough_undisturbed()]
-    return enough if enough and 2 * len(enough) >= len(trials) else None
+    enough = _quiet_parts(tuple(trials))
+    return list(enough) if enough and 2 * len(enough) >= len(trials) else None
+
+
+@lru_cache(maxsize=_KEPT_CASES)
+def _quiet_parts(trials: tuple[TrialSamples, ...]) -> tuple[TrialSamples, ...]:
+    return tuple(trial.quiet_part() for trial in trials if trial.has_enough_undisturbed())
 
 
 def median_ns(trials: Sequence[TrialSamples]) -> float:
@@ -154,7 +162,7 @@ def median(trials: Sequence[TrialSamples]) -> Estimate:
     value = median_ns(trials)
     if not _supports_interval(trials):
         return Estimate(value, None, None)
-    logs = _log_replicates(trials, stream=0)
+    logs = _log_replicates(tuple(trials), stream=0)
     return _estimate(value, logs, freedom=len(trials) - 1)
 
 
@@ -169,7 +177,7 @@ def ratio(case: Sequence[TrialSamples], baseline: Sequence[TrialSamples]) -> Est
     value = max(median_ns(case), 1.0) / max(median_ns(baseline), 1.0)
     if not (_supports_interval(case) and _supports_interval(baseline)):
         return Estimate(value, None, None)
-    of_case, of_baseline = _log_replicates(case, stream=0), _log_replicates(baseline, stream=1)
+    of_case, of_baseline = _log_replicates(tuple(case), stream=0), _log_replicates(tuple(baseline), stream=1)
     freedom = _welch((of_case, len(case)), (of_baseline, len(baseline)))
     return _estimate(value, of_case - of_baseline, freedom)
 
@@ -228,41 +236,67 @@ def _log(values_ns: Floats) -> Floats:
     return logs
 
 
-def _log_replicates(trials: Sequence[TrialSamples], stream: int) -> Floats:
+@lru_cache(maxsize=_KEPT_CASES)
+def _log_replicates(trials: tuple[TrialSamples, ...], stream: int) -> Floats:
     """Logarithms of resampled medians of medians, shape (_RESAMPLED_CASES,), spread for the small number of trials.
 
     The order of the trials does not matter and the seed is fixed, so a report comes out the same twice; `stream` keeps
     the two sides of a ratio independent.
     """
-    random = np.random.default_rng((_SEED, stream))
     ordered = sorted(trials, key=lambda trial: (float(np.median(trial.values_ns)), trial.values_ns.tolist()))
-    medians = np.stack([_resampled_medians(trial, random) for trial in ordered])
+    resampling = _resampling(tuple(min(len(trial.block_samples), _MAX_RUNS) for trial in ordered), stream)
+    medians = np.stack([_resampled_medians(*pair) for pair in zip(ordered, resampling.draws, strict=True)])
+    logs = _log(np.median(medians[resampling.trials, resampling.medians], axis=1))
     count = len(ordered)
-    shape = (_RESAMPLED_CASES, count)
-    chosen = random.integers(count, size=shape)
-    logs = _log(np.median(medians[chosen, random.integers(_RESAMPLED_TRIALS, size=shape)], axis=1))
     if count == 1:
         return logs
     centre = float(np.median(logs))
     return centre + (logs - centre) * math.sqrt(count / (count - 1))
 
 
-def _resampled_medians(trial: TrialSamples, random: np.random.Generator) -> Floats:
-    """Medians of a trial whose runs of blocks were drawn with replacement, shape (_RESAMPLED_TRIALS,).
+@dataclass(frozen=True)
+class _Resampling:
+    """What is drawn at random for cases with the same numbers of runs.
+
+    `draws`: per trial, shape (_RESAMPLED_TRIALS, runs), how often each run is taken; `trials` and `medians`: shape
+    (_RESAMPLED_CASES, trials), which trials make up a case and which of their resampled medians.
+    """
+
+    draws: tuple[Floats, ...]
+    trials: Integers
+    medians: Integers
+
+
+@lru_cache(maxsize=_KEPT_CASES)
+def _resampling(runs: tuple[int, ...], stream: int) -> _Resampling:
+    """The seed is fixed, so this is the same for most cases of a campaign; drawing it anew would cost most of the time.
+
+    `runs`: of each trial in order.
+    """
+    random = np.random.default_rng((_SEED, stream))
+    draws = tuple(
+        random.multinomial(count, np.full(count, 1 / count), size=_RESAMPLED_TRIALS).astype(np.float64)
+        for count in runs
+    )
+    shape = (_RESAMPLED_CASES, len(runs))
+    return _Resampling(draws, random.integers(len(runs), size=shape), random.integers(_RESAMPLED_TRIALS, size=shape))
+
+
+def _resampled_medians(trial: TrialSamples, draws: Floats) -> Floats:
+    """Medians of a trial whose runs of blocks were drawn with replacement, shape (len(draws),).
 
     Blocks are joined into at most 64 runs: a neighbour disturbs for longer than the 0.3 ms of a block, so longer runs
     are nearer to independent (Kunsch 1989), and no sample has to be left out for speed. A resampled median is looked up
     among at most 1,024 of the sorted samples: no more than a thousandth of the samples lie between two of them.
     """
-    blocks, samples = len(trial.block_samples), len(trial.values_ns)
-    runs = min(blocks, _MAX_RUNS)
+    blocks, samples, runs = len(trial.block_samples), len(trial.values_ns), draws.shape[1]
     run_of_sample = np.repeat(np.arange(blocks) * runs // blocks, trial.block_samples)
     order = np.argsort(trial.values_ns)
     ranks = np.unique(np.linspace(0, samples - 1, min(samples, _MAX_CANDIDATES)).astype(np.int64))
     candidate_of_rank = np.repeat(np.arange(len(ranks)), np.diff(ranks, prepend=-1))
-    cells = np.bincount(candidate_of_rank * runs + run_of_sample[order], minlength=len(ranks) * runs)
-    below = np.cumsum(cells.reshape(len(ranks), runs), axis=0)
-    draws = random.multinomial(runs, np.full(runs, 1 / runs), size=_RESAMPLED_TRIALS)
+    cells = np.bincount(run_of_sample[order] * len(ranks) + candidate_of_rank, minlength=runs * len(ranks))
+    # Counts as floating-point numbers, which are as exact here and several times as fast to multiply and add.
+    below = np.cumsum(cells.reshape(runs, len(ranks)), axis=1).T.astype(np.float64, order="C")
     total = draws @ below[-1]
     candidates = trial.values_ns[order[ranks]]
     lower = _first_reaching(below, draws, (total + 1) // 2)
@@ -272,7 +306,7 @@ def _resampled_medians(trial: TrialSamples, random: np.random.Generator) -> Floa
     return np.asarray((candidates[lower] + candidates[upper]) / 2)
 
 
-def _first_reaching(below: Integers, draws: Integers, ranks: Integers) -> Integers:
+def _first_reaching(below: Floats, draws: Floats, ranks: Floats) -> Integers:
     """Per draw the first candidate with at least `ranks` resampled samples at or below it, found by bisection.
 
     `below`: shape (candidates, runs), samples of a run at or below a candidate; `draws`: shape (draws, runs).

@@ -122,7 +122,8 @@ def summarise(rows: Iterable[Row]) -> list[CaseSummary]:
     executed = {_artifact_of(group.first) for group in groups.values()}
     _mark_undisturbed(groups.values())
     sources = {_setting_of(group.first): group for group in groups.values() if _is_source(group.first)}
-    summaries = [_summarise(group, sources.get(_setting_of(group.first))) for group in groups.values()]
+    by_source = sorted(groups.values(), key=lambda group: repr(_setting_of(group.first)))  # they share its resampling
+    summaries = [_summarise(group, sources.get(_setting_of(group.first))) for group in by_source]
     summaries += [_not_executed(row) for name, row in artifacts.items() if name not in executed]
     return sorted(summaries, key=_order)
 

@@ -13,10 +13,10 @@ from orchestrator.selftest.check import Check, judge
 from orchestrator.selftest.place import Place
 from orchestrator.selftest.processes import Process
 from orchestrator.suite import StopRule
-from runner_api.v1 import runner_pb2 as api
 
 SLEEP_NS = 20_000_000
 ALLOCATIONS_BYTES = (256 << 20, 32 << 20)
+_NEXT_TO_NOTHING_BYTES = 1
 HIGHEST_ERROR = 0.01
 LONGEST_SHORT_LIFE_NS = 5_000_000
 """The smaller allocation must not live longer: what a sampler would miss is what is wanted."""
@@ -46,40 +46,35 @@ def evaluate_sleep(measured: Sequence[Process], bare: Sequence[Process]) -> Chec
 
 
 def check_allocations(place: Place, folder: Path, repeats: int) -> list[Check]:
-    """Memory trials, and timing trials that tell how long the smaller allocation lives."""
-    found = {
-        size_bytes: [place.memory(subjects.known(folder, allocate_bytes=size_bytes)) for _ in range(repeats)]
-        for size_bytes in ALLOCATIONS_BYTES
-    }
+    """Memory trials of each size and of a single byte, in turn, and timing trials of the smaller one's life."""
+    peaks: dict[int, list[int]] = {size_bytes: [] for size_bytes in (_NEXT_TO_NOTHING_BYTES, *ALLOCATIONS_BYTES)}
+    for _ in range(repeats):
+        for size_bytes, of_size in peaks.items():
+            memory = place.memory(subjects.known(folder, allocate_bytes=size_bytes))
+            of_size.append(max(phase.peak_bytes for phase in memory.phases))
     short = subjects.known(folder, allocate_bytes=min(ALLOCATIONS_BYTES))
     lives = [place.time(short, _LIFE_RULE) for _ in range(repeats)]
-    return [evaluate_allocations(found, processes.median_ns(processes.judged(lives, processes.best_ns(lives))))]
+    base = peaks.pop(_NEXT_TO_NOTHING_BYTES)
+    return [evaluate_allocations(peaks, base, processes.median_ns(processes.judged(lives, processes.best_ns(lives))))]
 
 
-def evaluate_allocations(found: Mapping[int, Sequence[api.Memory]], short_life_ns: float) -> Check:
-    """The worst error of all trials, phases and sizes; `found`: trials by the bytes that each inference allocates."""
-    errors = {size: [error for memory in trials for error in _errors(memory, size)] for size, trials in found.items()}
-    worst = {size: max(of_size, key=abs) for size, of_size in errors.items()}
+def evaluate_allocations(peaks: Mapping[int, Sequence[int]], base: Sequence[int], short_life_ns: float) -> Check:
+    """The worst error of all trials.
+
+    Args:
+        peaks: peaks of trials by the bytes that each inference allocates and frees.
+        base: peaks of equally fresh processes that allocate next to nothing.
+        short_life_ns: how long the smallest allocation lives.
+    """
+    errors = {size: [(peak - float(np.median(base))) / size - 1 for peak in of_size] for size, of_size in peaks.items()}
     by_size: list[JSON] = [
-        {"allocated_bytes": size, "worst_error": worst[size], "median_error": float(np.median(errors[size]))}
-        for size in sorted(errors)
+        {"allocated_bytes": size, "worst_error": max(of_size, key=abs), "median_error": float(np.median(of_size))}
+        for size, of_size in sorted(errors.items())
     ]
-    check = judge(
-        "allocation_error",
-        max(map(abs, worst.values())),
-        HIGHEST_ERROR,
-        allocations=by_size,
-        smallest_lived_ns=short_life_ns,
-    )
+    worst = max(abs(error) for of_size in errors.values() for error in of_size)
+    check = judge("allocation_error", worst, HIGHEST_ERROR, allocations=by_size, smallest_lived_ns=short_life_ns)
     if short_life_ns <= LONGEST_SHORT_LIFE_NS:
         return check
-    message = f"the smallest allocation lived {short_life_ns / 1e6:.1f} ms; this machine cannot touch it within 5 ms"
+    lived_ms = short_life_ns / 1e6
+    message = f"the smallest allocation lived {lived_ms:.1f} ms; this machine cannot touch it within 5 ms"
     return replace(check, ok=False, message=message)
-
-
-def _errors(memory: api.Memory, size_bytes: int) -> list[float]:
-    """Relative errors of the rise of the peak above what was resident before, cold and steady."""
-    phases = {phase.phase: phase for phase in memory.phases}
-    pairs = (("first", "load"), ("steady", "warmup"))
-    rises = [phases[name].peak_bytes - phases[before].rss_bytes for name, before in pairs]
-    return [rise / size_bytes - 1 for rise in rises]

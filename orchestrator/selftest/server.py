@@ -42,7 +42,7 @@ def _share(server: psutil.Process, window_s: float) -> float:
     before, begun = server.cpu_times(), time.monotonic()
     time.sleep(window_s)
     after, ended = server.cpu_times(), time.monotonic()
-    return (after.user + after.system - before.user - before.system) / (ended - begun)
+    return ((after.user - before.user) + (after.system - before.system)) / (ended - begun)
 
 
 def listener(target: str) -> int:
