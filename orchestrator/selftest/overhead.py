@@ -18,15 +18,19 @@ def check(place: Place, subject: Subject, repeats: int) -> list[Check]:
     null: list[Process] = []
     clock: list[Process] = []
     for _ in range(repeats):
-        null.append(place.time(subject, _RULE))
-        clock.append(place.bare("clock", warmup_s=0.1, steady_s=0.1))
+        clock.append(place.bare("clock", warmup_s=0.1, steady_s=_RULE.max_time_s))
+        null.append(place.time(subject, _RULE, processes.best_ns([*clock, *null])))
     return [evaluate(null, clock)]
 
 
 def evaluate(null: Sequence[Process], clock: Sequence[Process]) -> Check:
     """The bound is twice what two reads cost in equally fresh processes."""
-    best_ns = processes.best_ns([*null, *clock])
-    null_ns, clock_ns = (processes.median_ns(processes.judged(side, best_ns)) for side in (null, clock))
+    found = processes.medians(null, clock)
     return judge(
-        "null_overhead_ns", null_ns, HIGHEST_MULTIPLE * clock_ns, clock_reads_ns=clock_ns, ratio=null_ns / clock_ns
+        "null_overhead_ns",
+        found.ours_ns,
+        HIGHEST_MULTIPLE * found.bare_ns,
+        clock_reads_ns=found.bare_ns,
+        ratio=found.ours_ns / found.bare_ns,
+        basis=found.basis,
     )

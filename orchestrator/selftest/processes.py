@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -40,3 +41,22 @@ def judged(processes: Iterable[Process], best_ns: float) -> list[TrialSamples]:
 def median_ns(trials: Sequence[TrialSamples]) -> float:
     """As a report says it: of the undisturbed parts where there are enough of them, else as seen."""
     return statistics.median_ns(statistics.undisturbed_trials(trials) or trials)
+
+
+@dataclass(frozen=True)
+class Medians:
+    """Of two sides that are held against each other: undisturbed ones where both have them, else as seen."""
+
+    ours_ns: float
+    bare_ns: float
+    basis: Literal["undisturbed", "as-seen"]
+
+
+def medians(ours: Sequence[Process], bare: Sequence[Process]) -> Medians:
+    """Judged by the best reference of both."""
+    best = best_ns([*ours, *bare])
+    seen = judged(ours, best), judged(bare, best)
+    quiet = [statistics.undisturbed_trials(side) for side in seen]
+    if quiet[0] and quiet[1]:
+        return Medians(statistics.median_ns(quiet[0]), statistics.median_ns(quiet[1]), "undisturbed")
+    return Medians(statistics.median_ns(seen[0]), statistics.median_ns(seen[1]), "as-seen")
