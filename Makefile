@@ -25,6 +25,10 @@ test: setup images ## Lint, type check and test
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+.PHONY: benchmarks
+benchmarks: setup ## What the harness itself costs, as JSON: make benchmarks [OUT=FILE]
+	$(BIN)/python -m benchmarks $(if $(OUT),--out $(OUT))
+
 .PHONY: setup
 setup: $(VENV)/.installed proto ## Make .venv with everything in it; quick when nothing changed
 

@@ -149,6 +149,32 @@ def runners(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
+@app.command()
+def selftest(launcher: LauncherOption = LauncherName.AUTO, as_json: JsonOption = False) -> None:
+    """Let the harness measure itself on this machine: figure, bound and verdict of each check. Takes some minutes.
+
+    Exit code 0: every figure is within its bound. 1: one is not, or could not be had.
+    """
+    from rich.console import Console
+
+    from orchestrator.artifacts import Cache
+    from orchestrator.progress import Narrator
+    from orchestrator.report import selftest as report
+    from orchestrator.selftest.run import run
+    from orchestrator.selftest.settings import Settings
+    from orchestrator.selftest.subjects import quick_model
+
+    cache, started_by = Cache(), _launcher(launcher)
+    with Narrator(Console(stderr=True)) as narrator:
+        checks = run(started_by, lambda: quick_model(cache), narrator, Settings())
+    if as_json:
+        _print_json(report.as_object(checks))
+    else:
+        _print(report.as_table(checks))
+    if not all(check.ok for check in checks):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
 def _launcher(name: LauncherName) -> "Launcher":
     from orchestrator.launch import choose_launcher
 

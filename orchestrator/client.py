@@ -92,14 +92,17 @@ class RunnerClient:
         finally:
             wanted.put(False)
 
-    def measure(self, request: api.MeasureRequest) -> api.TrialResult:
-        """One trial."""
+    def measure(
+        self, request: api.MeasureRequest, on_phase: Callable[[str], None] = lambda _phase: None
+    ) -> api.TrialResult:
+        """One trial; `on_phase` hears the name of each phase as it begins."""
         timeout_s = request.timeout_ns / 1e9 + ANSWER_MARGIN_S
         try:
             for response in self._stub.Measure(request, timeout=timeout_s):
                 if response.WhichOneof("event") == "result":
                     result: api.TrialResult = response.result
                     return result
+                on_phase(response.phase)
         except grpc.RpcError as error:
             raise self._failure(error, Stage.MEASURE) from None
         raise CaseFailure(Stage.MEASURE, Symptom.CRASH, f"the runner {self.name} ended the trial without a result")

@@ -43,6 +43,8 @@ RUNNERS = {
             system="Darwin",
         ),
         RunnerKind("null", "null", "null", ("cpu",), FORMATS, answers=False),
+        # Its format is its own, so no suite can ask for it: it is there for the self-test.
+        RunnerKind("known", "known", "null", ("cpu",), ("known",), answers=False),
     )
 }
 

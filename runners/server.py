@@ -12,6 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from runner_api.v1 import runner_pb2, runner_pb2_grpc
+from runners.allocator import keep_freed_memory
 from runners.service import RunnerService
 from runners.store import Store
 
@@ -37,6 +38,7 @@ def serve(runtime: str, listen: str, store: Path, exit_on_stdin_eof: bool) -> No
         ListenError: another address, or one that is taken.
     """
     require_private(listen)
+    keep_freed_memory()
     server = grpc.server(futures.ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0)])
     runner_pb2_grpc.add_RunnerServicer_to_server(RunnerService(runtime, Store(store)), server)
     healthy = health.HealthServicer()

@@ -69,6 +69,7 @@ def test_the_plan_is_pure() -> None:
     [
         ("results", ("campaign", "cli", "client", "host", "launch", "report", "plan")),
         ("report", ("campaign", "cli", "client", "host", "launch")),
+        ("selftest", ("campaign", "cli", "host", "report", "plan")),
         ("launch", ("campaign", "cli", "host", "report", "results", "plan")),
         ("conversion", ("campaign", "cli", "client", "host", "launch", "report", "results", "plan")),
         ("zoo", ("campaign", "cli", "client", "host", "launch", "report", "results", "plan")),

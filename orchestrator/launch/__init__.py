@@ -15,12 +15,16 @@ Isolation = Literal["docker", "process", "remote"]
 class Launched:
     """A runner that answers.
 
-    `target` is what a gRPC channel is opened on; `image_digest` is None where no image is involved.
+    `target` is what a gRPC channel is opened on; `image_digest` is None where no image is involved. Of a runner that
+    was started here, `python` is the command that starts Python in a process beside it, in the same container if it
+    has one, and `store` is the folder of its artifacts as that process sees it.
     """
 
     target: str
     isolation: Isolation
     image_digest: str | None = None
+    python: tuple[str, ...] = ()
+    store: str = ""
 
 
 class Launcher(Protocol):

@@ -83,7 +83,8 @@ class DockerLauncher:
                 raise _failure(kind, f"cannot be started in a container: {_innermost(error)}") from None
             target = f"unix:{folder}/runner.sock"
             wait_until_serving(target, START_TIMEOUT_S, lambda: output.last_words(kind))
-            yield Launched(target, "docker", _digest(container))
+            python = ("docker", "exec", str(container.id), "python")
+            yield Launched(target, "docker", _digest(container), python, STORE)
 
 
 def _create(client: docker.DockerClient, kind: RunnerKind, reference: str, socket_folder: str) -> Container:
@@ -94,6 +95,7 @@ def _create(client: docker.DockerClient, kind: RunnerKind, reference: str, socke
         reference,
         ["--listen", f"unix:{SOCKET_FOLDER}/runner.sock", "--store", STORE, "--exit-on-stdin-eof"],
         labels={LABEL: kind.name},
+        environment={"PORTBENCH_RUNTIME": kind.runtime},  # an image may serve two
         user=f"{user}:{group}",
         network_mode="none",
         read_only=True,

@@ -31,11 +31,11 @@ class ProcessLauncher:
         # The path of a Unix socket is limited to about 100 characters, hence the short prefix.
         with tempfile.TemporaryDirectory(prefix="pb-", ignore_cleanup_errors=True) as folder:
             target = f"unix:{folder}/runner.sock"
-            log = Path(folder) / "log"
-            process = _spawn(kind, target, Path(folder) / "store", log)
+            log, store = Path(folder) / "log", Path(folder) / "store"
+            process = _spawn(kind, target, store, log)
             try:
                 wait_until_serving(target, START_TIMEOUT_S, lambda: _death(process, kind, log))
-                yield Launched(target, "process")
+                yield Launched(target, "process", python=(sys.executable,), store=str(store))
             finally:
                 _stop(process)
 

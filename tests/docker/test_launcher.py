@@ -146,7 +146,7 @@ def test_container_that_dies_at_its_start_is_a_failure_with_its_last_words(
     engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = images.build("null")
-    dockerfile = f"FROM {reference}\nENV PORTBENCH_RUNTIME=no-such-runtime\n"
+    dockerfile = f'FROM {reference}\nENTRYPOINT ["python", "-m", "runners", "no-such-runtime"]\n'
     broken = "portbench/null:broken"
     engine.images.build(fileobj=BytesIO(dockerfile.encode()), tag=broken, rm=True)
     monkeypatch.setattr(images, "build", {"null": broken}.__getitem__)

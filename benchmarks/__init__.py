@@ -1,0 +1,1 @@
+"""What the harness itself costs, apart from the tests: `make benchmarks`. A module each, figures as JSON."""

@@ -1,0 +1,80 @@
+"""Known behaviours against what is measured of them: a sleep, and allocations that come and go within an inference."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from orchestrator.artifacts import JSON
+from orchestrator.results import statistics
+from orchestrator.selftest import processes, subjects
+from orchestrator.selftest.check import Check, judge
+from orchestrator.selftest.place import Place
+from orchestrator.selftest.processes import Process
+from orchestrator.suite import StopRule
+
+SLEEP_NS = 20_000_000
+ALLOCATIONS_BYTES = (256 << 20, 32 << 20)
+_NEXT_TO_NOTHING_BYTES = 1
+HIGHEST_ERROR = 0.01
+LONGEST_SHORT_LIFE_NS = 5_000_000
+"""The smaller allocation must not live longer: what a sampler would miss is what is wanted."""
+
+_SLEEP_RULE = StopRule(min_samples=25, min_time_s=0.01, min_undisturbed_samples=0, max_time_s=5.0, max_warmup_s=0.2)
+_LIFE_RULE = StopRule(min_samples=50, min_time_s=0.01, min_undisturbed_samples=20, max_time_s=1.0, max_warmup_s=0.1)
+
+
+def check_sleep(place: Place, folder: Path, repeats: int) -> list[Check]:
+    """Trials and plain loops in turn."""
+    subject = subjects.known(folder, hold_ns=SLEEP_NS)
+    measured: list[Process] = []
+    bare: list[Process] = []
+    for _ in range(repeats):
+        measured.append(place.time(subject, _SLEEP_RULE))
+        bare.append(place.bare("sleep", str(SLEEP_NS), warmup_s=0.1, steady_s=0.5))
+    return [evaluate_sleep(measured, bare)]
+
+
+def evaluate_sleep(measured: Sequence[Process], bare: Sequence[Process]) -> Check:
+    """As seen on both sides: a sleeper wakes late by the kernel's timer, not by a busy neighbour's share of a core."""
+    best_ns = processes.best_ns([*measured, *bare])
+    ours_ns, bare_ns = (statistics.median_ns(processes.judged(side, best_ns)) for side in (measured, bare))
+    return judge(
+        "sleep_error", abs(ours_ns - bare_ns) / SLEEP_NS, HIGHEST_ERROR, median_ns=ours_ns, bare_median_ns=bare_ns
+    )
+
+
+def check_allocations(place: Place, folder: Path, repeats: int) -> list[Check]:
+    """Memory trials of each size and of a single byte, in turn, and timing trials of the smaller one's life."""
+    peaks: dict[int, list[int]] = {size_bytes: [] for size_bytes in (_NEXT_TO_NOTHING_BYTES, *ALLOCATIONS_BYTES)}
+    for _ in range(repeats):
+        for size_bytes, of_size in peaks.items():
+            memory = place.memory(subjects.known(folder, allocate_bytes=size_bytes))
+            of_size.append(max(phase.peak_bytes for phase in memory.phases))
+    short = subjects.known(folder, allocate_bytes=min(ALLOCATIONS_BYTES))
+    lives = [place.time(short, _LIFE_RULE) for _ in range(repeats)]
+    base = peaks.pop(_NEXT_TO_NOTHING_BYTES)
+    return [evaluate_allocations(peaks, base, processes.median_ns(processes.judged(lives, processes.best_ns(lives))))]
+
+
+def evaluate_allocations(peaks: Mapping[int, Sequence[int]], base: Sequence[int], short_life_ns: float) -> Check:
+    """The worst error of all trials.
+
+    Args:
+        peaks: peaks of trials by the bytes that each inference allocates and frees.
+        base: peaks of equally fresh processes that allocate next to nothing.
+        short_life_ns: how long the smallest allocation lives.
+    """
+    errors = {size: [(peak - float(np.median(base))) / size - 1 for peak in of_size] for size, of_size in peaks.items()}
+    by_size: list[JSON] = [
+        {"allocated_bytes": size, "worst_error": max(of_size, key=abs), "median_error": float(np.median(of_size))}
+        for size, of_size in sorted(errors.items())
+    ]
+    worst = max(abs(error) for of_size in errors.values() for error in of_size)
+    check = judge("allocation_error", worst, HIGHEST_ERROR, allocations=by_size, smallest_lived_ns=short_life_ns)
+    if short_life_ns <= LONGEST_SHORT_LIFE_NS:
+        return check
+    lived_ms = short_life_ns / 1e6
+    message = f"the smallest allocation lived {lived_ms:.1f} ms; this machine cannot touch it within 5 ms"
+    return replace(check, ok=False, message=message)

@@ -1,0 +1,29 @@
+"""The benchmarks run and give figures; how good these are is no business of the tests."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import benchmarks.__main__ as command
+from benchmarks import artifacts, scale
+
+
+def test_figures_come_with_the_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(artifacts, "SIZE_BYTES", 3 << 20)
+    monkeypatch.setattr(artifacts, "REPEATS", 1)
+    monkeypatch.setattr(scale, "PLANNED_TRIALS", 200)
+    monkeypatch.setattr(scale, "FINISHED_TRIALS", 20)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "artifacts", "scale", "--out", str(tmp_path / "new" / "out.json")])
+    command.main()
+    written = json.loads((tmp_path / "new" / "out.json").read_text())
+    assert json.loads(capsys.readouterr().out) == written
+    assert written["machine"]["cpu_model"]
+    figures = written["benchmarks"]
+    assert figures["artifacts"]["size_bytes"] == 3 << 20
+    assert figures["artifacts"]["ratio"] > 0
+    assert figures["scale"]["plan"]["trials"] == 200
+    assert (figures["scale"]["report"]["trials"], figures["scale"]["report"]["cases"]) == (20, 4)
