@@ -23,8 +23,8 @@ from orchestrator.plan import Check, Plan, order_trials, resolve_threads
 from orchestrator.preparation import Inputs
 from orchestrator.progress import Narrator
 from orchestrator.recorder import Recorder
+from orchestrator.results.interference import host_best_ns, own_best_ns
 from orchestrator.results.schema import CheckSection, Identity
-from orchestrator.results.statistics import host_best_ns
 from orchestrator.suite import ModelEntry, Suite
 from runner_api.v1 import runner_pb2 as api
 from runner_api.v1.wire import Tensors
@@ -232,13 +232,20 @@ class HostRun:
 
     def _trial(self, trial: Trial, prepared: Prepared, runner: LiveRunner) -> dict[str, Any]:
         _ship(prepared, runner)
+        alone = trial.case.threads == 1
         request = translation.measure_request(
-            trial, self._suite, prepared.artifact.sha256, prepared.inputs.sha256, self._reference_best_ns()
+            trial,
+            self._suite,
+            prepared.artifact.sha256,
+            prepared.inputs.sha256,
+            self._reference_best_ns() if alone else 0.0,
         )
         result = runner.client.measure(request)
-        self._references_ns += result.timing.references_ns
+        own = list(result.timing.references_ns)
+        self._references_ns += own if alone else []
         try:
-            return {"status": "ok"} | translation.fields(result, request, self._reference_best_ns())
+            best_ns = self._reference_best_ns() if alone or not own else own_best_ns(np.array(own, float))
+            return {"status": "ok"} | translation.fields(result, request, best_ns)
         except ValidationError as error:
             detail = error.errors(include_url=False)[0]["msg"]
             raise CaseFailure(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.cases import Trial
+from orchestrator.results import interference
 from orchestrator.results.schema import (
     MemorySample,
     MemorySection,
@@ -12,7 +13,6 @@ from orchestrator.results.schema import (
     Placement,
     TimingSection,
 )
-from orchestrator.results.statistics import undisturbed_blocks
 from orchestrator.suite import Suite
 from runner_api.v1 import runner_pb2 as api
 
@@ -22,7 +22,7 @@ _KINDS = {"timing": api.TRIAL_KIND_TIMING, "memory": api.TRIAL_KIND_MEMORY}
 def measure_request(
     trial: Trial, suite: Suite, artifact_sha256: str, inputs_sha256: str, reference_best_ns: float
 ) -> api.MeasureRequest:
-    """What the runner is asked for one trial; `reference_best_ns` is 0 while the host's best is unknown."""
+    """What the runner is asked for one trial; `reference_best_ns` is 0 while the best reference is unknown."""
     case, rule = trial.case, suite.stop_rule
     return api.MeasureRequest(
         session=api.Session(
@@ -49,7 +49,7 @@ def _ns(seconds: float) -> int:
 
 
 def fields(result: api.TrialResult, request: api.MeasureRequest, reference_best_ns: float) -> dict[str, Any]:
-    """The fields of a row that a trial's result fills; `reference_best_ns` is the host's best when the trial had ended.
+    """The fields of a row that a trial's result fills; `reference_best_ns` is the best when the trial had ended.
 
     Raises:
         ValidationError: the result does not hold together.
@@ -65,6 +65,11 @@ def fields(result: api.TrialResult, request: api.MeasureRequest, reference_best_
 
 def _timing_section(result: api.TrialResult, request: api.MeasureRequest, reference_best_ns: float) -> TimingSection:
     timing, phases = result.timing, result.phases
+    arrays = (timing.samples_ns, timing.references_ns, timing.waits_ns)
+    samples_ns, references_ns, waits_ns = (np.array(values, np.float64) for values in arrays)
+    judged = interference.judge(
+        samples_ns, np.array(timing.block_samples, np.int64), references_ns, waits_ns, reference_best_ns
+    )
     return TimingSection(
         import_ns=phases.import_ns,
         load_ns=phases.load_ns,
@@ -75,7 +80,8 @@ def _timing_section(result: api.TrialResult, request: api.MeasureRequest, refere
         block_samples=tuple(timing.block_samples),
         references_ns=tuple(timing.references_ns),
         reference_best_ns=reference_best_ns,
-        undisturbed=tuple(undisturbed_blocks(np.array(timing.references_ns, float), reference_best_ns).tolist()),
+        waits_ns=tuple(timing.waits_ns),
+        undisturbed=tuple(judged.undisturbed.tolist()),
         stopped_by=timing.stopped_by,
         unmet=tuple(timing.unmet),
         stable=not timing.unmet,

@@ -19,7 +19,7 @@ def run(session: Session, plan: Plan, rule: StopRule, announce: Callable[[str], 
     Raises:
         Failure: at the stage of the phase in which it happened.
     """
-    recorder = _recorder(plan)
+    recorder = _recorder(plan, session.threads)
 
     @contextmanager
     def phase(name: str) -> Iterator[None]:
@@ -100,9 +100,9 @@ def failing_at(stage: Stage) -> Iterator[None]:
         raise unexpected(stage, error) from error
 
 
-def _recorder(plan: Plan) -> Recorder:
+def _recorder(plan: Plan, threads: int) -> Recorder:
     if not plan.memory:
-        return TimeRecorder(plan.reference_best_ns)
+        return TimeRecorder(plan.reference_best_ns, threads)
     from runners.measure.memory import MemoryRecorder  # what it imports stays out of timing trials
 
     return MemoryRecorder()

@@ -63,7 +63,12 @@ class TimingSection(Record):
         description="the reference computation before the first block and after each one"
     )
     reference_best_ns: float = Field(ge=0, description="the host's best reference when the trial ran; 0 when unknown")
-    undisturbed: tuple[bool, ...] = Field(description="per block: the references on both sides were near that best")
+    waits_ns: tuple[Nanoseconds, ...] = Field(
+        default=(), description="per block: the longest that one of its threads waited for a core; none when unknown"
+    )
+    undisturbed: tuple[bool, ...] = Field(
+        description="per block: the references on both sides were near that best and its threads hardly waited"
+    )
     stopped_by: str = Field(description='"enough", or the bound that ended the trial: "max_time" or "max_samples"')
     unmet: tuple[str, ...] = Field(
         description='what was not met: "warmup" (it had not settled at its cap), "min_samples", "min_time", '
@@ -87,6 +92,8 @@ class TimingSection(Record):
             raise ValueError("references_ns must be one more than there are blocks")
         if len(self.undisturbed) != len(self.block_samples):
             raise ValueError("undisturbed must have one entry per block")
+        if len(self.waits_ns) not in (0, len(self.block_samples)):
+            raise ValueError("waits_ns must have one entry per block, or none")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Figures from samples: medians with intervals, interference taken out, comparisons. Pure functions over NumPy arrays.
+"""Figures from samples: medians with intervals, comparisons. Pure functions over NumPy arrays.
 
 A case has trials (fresh processes), a trial has blocks of consecutive samples. Both levels vary: processes differ by
 memory layout and by what the host did meanwhile, and samples near each other resemble each other. Intervals therefore
@@ -19,65 +19,36 @@ from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Booleans = NDArray[np.bool_]
+from orchestrator.results.interference import (
+    MAX_RUNS,
+    MOST_EXTRAPOLATED,
+    Corrected,
+    Floats,
+    Integers,
+    TrialSamples,
+    correct,
+)
 
 CONFIDENCE = 0.95
 DEFAULT_THRESHOLD = 0.02
 """Smallest change worth a verdict: above the 1.5 % by which undisturbed medians of equal processes differ, and far
 enough below 3 % that a slowdown of 3 % is called one."""
 
-UNDISTURBED_TOLERANCE = 0.05
-"""A reference at most this much above the host's best saw no neighbour."""
-
 PERCENTILE_SAMPLES = {90: 24_576, 99: 270_336}
 """Samples that a percentile needs. MLPerf Inference's counts: its tail known to a twentieth with 99 % confidence."""
 
-MIN_UNDISTURBED_SAMPLES = 30
 WIDEST_STABLE_INTERVAL = 0.1
 """Trials disagree when the interval of their median is wider than this share of it."""
 
-_BEST_QUANTILE = 0.005
-_BEST_RANK = 3
 _MIN_RUNS = 6
-_MAX_RUNS = 64
 _MAX_CANDIDATES = 1024
 _RESAMPLED_TRIALS = 500
 _RESAMPLED_CASES = 2000
 _SEED = 20220928
 _KEPT_CASES = 32
 """Resampling costs most of the time of a report; its median and all its ratios share that of a case."""
-
-
-@dataclass(frozen=True, eq=False)
-class TrialSamples:
-    """The steady samples of one trial. Equal to itself only, so that what was made of it can be kept.
-
-    `values_ns`: float64, shape (samples,), in order; `block_samples`: int64, shape (blocks,), each at least 1 and
-    summing to samples; `undisturbed`: bool, shape (blocks,).
-    """
-
-    values_ns: Floats
-    block_samples: Integers
-    undisturbed: Booleans
-
-    def undisturbed_mask(self) -> Booleans:
-        """Per sample, shape (samples,)."""
-        return np.repeat(self.undisturbed, self.block_samples)
-
-    def has_enough_undisturbed(self) -> bool:
-        """At least 30 undisturbed samples or, of few long samples, half: a median of these stands on its own."""
-        count = int(self.undisturbed_mask().sum())
-        return count > 0 and count >= min(MIN_UNDISTURBED_SAMPLES, len(self.values_ns) / 2)
-
-    def quiet_part(self) -> "TrialSamples":
-        """Only its undisturbed blocks."""
-        kept = self.block_samples[self.undisturbed]
-        return TrialSamples(self.values_ns[self.undisturbed_mask()], kept, np.ones(len(kept), dtype=np.bool_))
 
 
 @dataclass(frozen=True)
@@ -102,41 +73,6 @@ class Verdict(StrEnum):
     FASTER = "faster"
     SLOWER = "slower"
     NO_DIFFERENCE = "no-difference"
-
-
-def host_best_ns(references_ns: Floats) -> float:
-    """The quiet host's reference time: the 0.5 % quantile of all references of a campaign on that host.
-
-    Not the minimum: at least the third smallest, so that a clock's glitch or two cannot declare the whole campaign
-    disturbed. Not a higher quantile: a busy host may be quiet for less than one per cent of the time.
-
-    Raises:
-        ValueError: there is no reference.
-    """
-    if len(references_ns) == 0:
-        raise ValueError("no references")
-    rank = min(max(_BEST_RANK, math.ceil(_BEST_QUANTILE * len(references_ns))), len(references_ns)) - 1
-    return float(np.partition(references_ns, rank)[rank])
-
-
-def undisturbed_blocks(references_ns: Floats, best_ns: float) -> Booleans:
-    """Which blocks had references within 5 % of the host's best on both sides, shape (len(references_ns) - 1,)."""
-    quiet = references_ns <= best_ns * (1 + UNDISTURBED_TOLERANCE)
-    return quiet[:-1] & quiet[1:]
-
-
-def undisturbed_trials(trials: Sequence[TrialSamples]) -> list[TrialSamples] | None:
-    """The quiet parts of those trials that have enough of them; None when fewer than half of the trials have.
-
-    Leaving out a whole trial is no dropping of outliers: the references decide, never the samples.
-    """
-    enough = _quiet_parts(tuple(trials))
-    return list(enough) if enough and 2 * len(enough) >= len(trials) else None
-
-
-@lru_cache(maxsize=_KEPT_CASES)
-def _quiet_parts(trials: tuple[TrialSamples, ...]) -> tuple[TrialSamples, ...]:
-    return tuple(trial.quiet_part() for trial in trials if trial.has_enough_undisturbed())
 
 
 def median_ns(trials: Sequence[TrialSamples]) -> float:
@@ -183,9 +119,11 @@ def ratio(case: Sequence[TrialSamples], baseline: Sequence[TrialSamples]) -> Est
 
 
 def compare(case: Sequence[TrialSamples], baseline: Sequence[TrialSamples]) -> Estimate:
-    """Their `ratio` by undisturbed parts where both sides have enough of them, else as seen; never one of each."""
-    quiet, quiet_baseline = undisturbed_trials(case), undisturbed_trials(baseline)
-    return ratio(quiet, quiet_baseline) if quiet and quiet_baseline else ratio(case, baseline)
+    """Their `ratio` with interference taken out of both sides where it can be, else as seen; never one of each."""
+    sides = correct(tuple(case)), correct(tuple(baseline))
+    if any(side.basis == "as-seen" for side in sides):
+        return ratio(case, baseline)
+    return ratio(sides[0].trials, sides[1].trials)
 
 
 def decision(compared: Estimate, threshold: float = DEFAULT_THRESHOLD) -> Verdict:
@@ -210,17 +148,19 @@ def percentile_ns(trials: Sequence[TrialSamples], percent: int) -> float | None:
     return float(np.percentile(values, percent))
 
 
-def instability(trials: Sequence[TrialSamples], estimate: Estimate) -> str | None:
-    """Why the median of these trials, `estimate`, is not to be relied on; None when it is."""
+def instability(trials: Sequence[TrialSamples], corrected: Corrected, estimate: Estimate) -> str | None:
+    """Why `estimate`, the median of the `corrected` ones of these trials, is not to be relied on; None when it is."""
     if len(trials) < 2:
         return "one trial only: how processes differ is unknown"
     reasons = []
-    enough = sum(trial.has_enough_undisturbed() for trial in trials)
-    if 2 * enough < len(trials):
+    if corrected.basis == "as-seen":
+        enough = sum(trial.has_enough_undisturbed() for trial in trials)
         reasons.append(f"{enough} of {len(trials)} trials had enough undisturbed samples")
+    if corrected.extrapolated > MOST_EXTRAPOLATED:
+        reasons.append(f"even the quietest moments were slowed by about {corrected.extrapolated:.0%}")
     width = estimate.relative_width
     if width is not None and width > WIDEST_STABLE_INTERVAL:
-        medians = [float(np.median(trial.values_ns)) for trial in undisturbed_trials(trials) or trials]
+        medians = [float(np.median(trial.values_ns)) for trial in corrected.trials]
         spread = max(medians) / max(min(medians), 1.0) - 1
         reasons.append(f"the medians of {len(medians)} trials differ by {spread:.0%}, the interval is {width:.0%} wide")
     return "; ".join(reasons) or None
@@ -244,9 +184,11 @@ def _log_replicates(trials: tuple[TrialSamples, ...], stream: int) -> Floats:
     the two sides of a ratio independent.
     """
     ordered = sorted(trials, key=lambda trial: (float(np.median(trial.values_ns)), trial.values_ns.tolist()))
-    resampling = _resampling(tuple(min(len(trial.block_samples), _MAX_RUNS) for trial in ordered), stream)
+    resampling = _resampling(tuple(min(len(trial.block_samples), MAX_RUNS) for trial in ordered), stream)
     medians = np.stack([_resampled_medians(*pair) for pair in zip(ordered, resampling.draws, strict=True)])
-    logs = _log(np.median(medians[resampling.trials, resampling.medians], axis=1))
+    errors = np.array([trial.shared_error for trial in ordered])
+    spread = np.exp(resampling.shared[:, np.newaxis] * errors[resampling.trials])
+    logs = _log(np.median(medians[resampling.trials, resampling.medians] * spread, axis=1))
     count = len(ordered)
     if count == 1:
         return logs
@@ -259,12 +201,14 @@ class _Resampling:
     """What is drawn at random for cases with the same numbers of runs.
 
     `draws`: per trial, shape (_RESAMPLED_TRIALS, runs), how often each run is taken; `trials` and `medians`: shape
-    (_RESAMPLED_CASES, trials), which trials make up a case and which of their resampled medians.
+    (_RESAMPLED_CASES, trials), which trials make up a case and which of their resampled medians; `shared`: shape
+    (_RESAMPLED_CASES,), standard normal, for the error that the trials have in common.
     """
 
     draws: tuple[Floats, ...]
     trials: Integers
     medians: Integers
+    shared: Floats
 
 
 @lru_cache(maxsize=_KEPT_CASES)
@@ -279,7 +223,8 @@ def _resampling(runs: tuple[int, ...], stream: int) -> _Resampling:
         for count in runs
     )
     shape = (_RESAMPLED_CASES, len(runs))
-    return _Resampling(draws, random.integers(len(runs), size=shape), random.integers(_RESAMPLED_TRIALS, size=shape))
+    chosen = random.integers(len(runs), size=shape), random.integers(_RESAMPLED_TRIALS, size=shape)
+    return _Resampling(draws, *chosen, random.standard_normal(_RESAMPLED_CASES))
 
 
 def _resampled_medians(trial: TrialSamples, draws: Floats) -> Floats:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from orchestrator.errors import Stage, Symptom
-from orchestrator.results import statistics
+from orchestrator.results import interference, statistics
+from orchestrator.results.interference import Corrected, Floats, Integers, TrialSamples
 from orchestrator.results.schema import CheckSection, Row, Status, TimingSection
 from orchestrator.results.selection import Name, artifact_of, case_of, counting, place_of, subject_of
-from orchestrator.results.statistics import Floats, Integers, TrialSamples
 from orchestrator.runtimes import SOURCE_FORMATS
 
 _ONLY_CHECKED = "answers checked; neither time nor memory measured"
@@ -21,13 +21,17 @@ _ONLY_EVALUATED = (
 )
 
 
+_BULK = ("samples_ns", "block_samples", "references_ns", "waits_ns", "undisturbed")
+
+
 @dataclass(frozen=True)
 class CaseSummary:
     """What a campaign says about one case; a figure that does not apply or is not supported by the data is null.
 
     `runtime` is null for an artifact that no runner executed; `batch_size` and `threads` are null where a runner only
-    answered. `median_ns` is the undisturbed median where `median_basis` is "undisturbed", else the median as seen; its
-    interval is the 95 % one. `ratio_to_source` compares the median with that of the source framework's own runtime on
+    answered. `median_ns` is the median of what `median_basis` says: of the "undisturbed" samples, of samples "adjusted"
+    for the slow-down that references saw (where samples outlast quiet spells), or of all "as-seen"; its interval is the
+    95 % one. `ratio_to_source` compares the median with that of the source framework's own runtime on
     the same machine, device, batch size and threads, above 1 when the case is slower. `peak_bytes` is the highest peak
     of a phase, the median of the memory trials. Shares lie between 0 and 1; `cpu_share` is CPU time per wall time.
     """
@@ -91,6 +95,7 @@ class _Timed:
     values_ns: Floats
     block_samples: Integers
     references_ns: Floats
+    waits_ns: Floats
 
 
 @dataclass
@@ -105,9 +110,9 @@ class _Group:
     trials: list[TrialSamples] = field(default_factory=list)
 
     @property
-    def used(self) -> list[TrialSamples]:
+    def corrected(self) -> Corrected:
         """The trials that the median comes from."""
-        return statistics.undisturbed_trials(self.trials) or self.trials
+        return interference.correct(tuple(self.trials))
 
 
 @dataclass
@@ -182,31 +187,34 @@ def _lighten(row: Row) -> tuple[Row, _Timed | None]:
     if section is None or not section.samples_ns:
         return row, None
     timed = _Timed(
-        section.model_copy(update={"samples_ns": (), "block_samples": (), "references_ns": (), "undisturbed": ()}),
+        section.model_copy(update=dict.fromkeys(_BULK, ())),
         np.array(section.samples_ns, dtype=np.float64),
         np.array(section.block_samples, dtype=np.int64),
         np.array(section.references_ns, dtype=np.float64),
+        np.array(section.waits_ns, dtype=np.float64),
     )
     return row.model_copy(update={"timing": None}), timed
 
 
 def _mark_undisturbed(groups: Iterable[_Group]) -> None:
-    """Fills in the groups' trials with the mask by the best reference of each host."""
+    """Fills in the groups' trials, judged by the best reference of each host or, with several threads, of the case."""
     hosts: dict[str | None, list[_Group]] = defaultdict(list)
     for group in groups:
-        hosts[group.first.host_fingerprint or group.first.host].append(group)
+        if group.timed:
+            hosts[group.first.host_fingerprint or group.first.host].append(group)
     for on_host in hosts.values():
-        references = [timed.references_ns for group in on_host for timed in group.timed]
-        best_ns = statistics.host_best_ns(np.concatenate(references)) if references else 0.0
+        alone = [group for group in on_host if group.first.threads == 1]
+        best_ns = interference.host_best_ns(_references(alone)) if alone else 0.0
         for group in on_host:
+            own = best_ns if group.first.threads == 1 else interference.own_best_ns(_references([group]))
             group.trials = [
-                TrialSamples(
-                    timed.values_ns,
-                    timed.block_samples,
-                    statistics.undisturbed_blocks(timed.references_ns, best_ns),
-                )
+                interference.judge(timed.values_ns, timed.block_samples, timed.references_ns, timed.waits_ns, own)
                 for timed in group.timed
             ]
+
+
+def _references(groups: Iterable[_Group]) -> Floats:
+    return np.concatenate([timed.references_ns for group in groups for timed in group.timed])
 
 
 def _setting_of(row: Row) -> Name:
@@ -281,11 +289,12 @@ def _fidelity(check: CheckSection) -> dict[str, Any]:
 
 def _times(group: _Group) -> dict[str, Any]:
     sections = [timed.section for timed in group.timed]
-    estimate = statistics.median(group.used)
+    corrected = group.corrected
+    estimate = statistics.median(corrected.trials)
     samples = sum(len(trial.values_ns) for trial in group.trials)
     quiet = sum(int(trial.undisturbed_mask().sum()) for trial in group.trials)
     wall_time_ns = sum(section.wall_time_ns for section in sections)
-    reason = _unstable_reason(group, estimate)
+    reason = _unstable_reason(group, corrected, estimate)
     batch_size = group.first.batch_size or 1
     return {
         "import_ns": _middle([section.import_ns for section in sections]),
@@ -295,8 +304,8 @@ def _times(group: _Group) -> dict[str, Any]:
         "median_ns": estimate.value,
         "median_low_ns": estimate.low,
         "median_high_ns": estimate.high,
-        "median_as_seen_ns": statistics.median_ns(group.trials),
-        "median_basis": "undisturbed" if statistics.undisturbed_trials(group.trials) else "as-seen",
+        "median_as_seen_ns": float(np.median([np.median(timed.values_ns) for timed in group.timed])),
+        "median_basis": corrected.basis,
         "undisturbed_share": quiet / samples,
         "samples": samples,
         "trials": len(group.trials),
@@ -310,7 +319,7 @@ def _times(group: _Group) -> dict[str, Any]:
     }
 
 
-def _unstable_reason(group: _Group, estimate: statistics.Estimate) -> str | None:
+def _unstable_reason(group: _Group, corrected: Corrected, estimate: statistics.Estimate) -> str | None:
     """A lack of undisturbed samples in single trials does not count: that is judged over the campaign."""
     unsettled = [
         timed.section.reason or "did not settle"
@@ -318,7 +327,7 @@ def _unstable_reason(group: _Group, estimate: statistics.Estimate) -> str | None
         if not timed.section.stable and timed.section.unmet != ("min_undisturbed_samples",)
     ]
     reasons = [f"{len(unsettled)} of {len(group.timed)} trials: {unsettled[0]}"] if unsettled else []
-    judged = statistics.instability(group.trials, estimate)
+    judged = statistics.instability(group.trials, corrected, estimate)
     return "; ".join(reasons + ([judged] if judged else [])) or None
 
 

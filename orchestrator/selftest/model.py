@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from orchestrator.results import statistics
-from orchestrator.results.statistics import TrialSamples, Verdict
+from orchestrator.results import interference, statistics
+from orchestrator.results.interference import TrialSamples
+from orchestrator.results.statistics import Verdict
 from orchestrator.selftest import processes
 from orchestrator.selftest.check import Check, judge
 from orchestrator.selftest.place import Place, Subject
@@ -55,8 +56,7 @@ def evaluate(pool: Pool, settings: Settings) -> list[Check]:
 
 def bare_loop_ratio(pool: Pool) -> Check:
     """Both sides by their undisturbed medians; no value where one side saw no quiet moment."""
-    sides = [statistics.undisturbed_trials(side) for side in (pool.trials, pool.bare)]
-    ours, bare = (statistics.median_ns(side) if side else None for side in sides)
+    ours, bare = (statistics.median_ns(side) if side else None for side in map(_undisturbed, (pool.trials, pool.bare)))
     return judge(
         "bare_loop_ratio",
         ours / bare if ours and bare else None,
@@ -83,7 +83,7 @@ def detections(pool: Pool, settings: Settings) -> Check:
 
 def scatter(pool: Pool) -> list[Check]:
     """Coefficients of variation over the processes of the harness."""
-    quiet = statistics.undisturbed_trials(pool.trials)
+    quiet = _undisturbed(pool.trials)
     plain = judge("plain_cv", _variation(pool.trials), None, processes=len(pool.trials))
     undisturbed = judge(
         "undisturbed_cv",
@@ -93,6 +93,11 @@ def scatter(pool: Pool) -> list[Check]:
         undisturbed_share=float(np.mean([trial.undisturbed_mask().mean() for trial in pool.trials])),
     )
     return [plain, undisturbed]
+
+
+def _undisturbed(trials: tuple[TrialSamples, ...]) -> tuple[TrialSamples, ...] | None:
+    corrected = interference.correct(trials)
+    return None if corrected.basis == "as-seen" else corrected.trials
 
 
 def _variation(trials: Sequence[TrialSamples]) -> float | None:

@@ -50,7 +50,7 @@ class Place:
         request = self._request(subject, api.TRIAL_KIND_TIMING, rule)
         request.reference_best_ns = reference_best_ns
         timing = self.client.measure(request, on_phase).timing
-        return process(timing.samples_ns, timing.block_samples, timing.references_ns)
+        return process(timing.samples_ns, timing.block_samples, timing.references_ns, timing.waits_ns)
 
     def memory(self, subject: Subject) -> api.Memory:
         """One memory trial at batch 1 on one thread.

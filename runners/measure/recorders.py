@@ -27,10 +27,12 @@ class TimeRecorder:
 
     Args:
         reference_best_ns: the host's best reference so far, 0 when unknown.
+        threads: how many the runtime uses.
     """
 
-    def __init__(self, reference_best_ns: float) -> None:
+    def __init__(self, reference_best_ns: float, threads: int) -> None:
         self._reference_best_ns = reference_best_ns
+        self._threads = threads
         self._durations_ns: dict[str, int] = {}
         self._warmup_samples = 0
         self._timing: dict[str, Any] = {}
@@ -45,7 +47,7 @@ class TimeRecorder:
     def steady(self, call: timing.Call, rule: StopRule, warmup: timing.Warmup) -> None:
         """Blocks of samples between reference computations."""
         self._warmup_samples = warmup.samples
-        self._timing = timing.measure(call, rule, warmup, self._reference_best_ns)
+        self._timing = timing.measure(call, rule, warmup, self._reference_best_ns, self._threads)
 
     def result(self) -> dict[str, Any]:
         """Phases and Timing."""

@@ -8,13 +8,27 @@ from time import perf_counter_ns
 from typing import Any
 
 from runners.jobs import StopRule
-from runners.measure.reference import UNDISTURBED_WITHIN, reference_ns
+from runners.measure.reference import (
+    UNDISTURBED_WITHIN,
+    Reference,
+    SharedReference,
+    median_reference_ns,
+    reference_ns,
+)
+from runners.measure.scheduling import WorkingThreads
 
 BLOCK_NS = 300_000
 """A block takes about this long: shorter than most quiet spells of a shared core, long beside a reference."""
 
 MAX_SAMPLES = 500_000
 """Ends a trial too (`stopped_by` "max_samples"): the result is one message, and gRPC takes no message above 4 MiB."""
+
+LONG_SAMPLE_NS = 1_000_000
+"""From here on a block is one sample, which outlasts most quiet spells: its references are to tell how much, not only
+whether a neighbour disturbed, and may take longer for that."""
+
+_REFERENCE_SHARE = 10
+"""A block takes at least this many times as long as the references on one side of it."""
 
 _WINDOW_SAMPLES = 5
 _WINDOW_NS = 10_000_000
@@ -66,9 +80,9 @@ def _sample(call: Call) -> int:
     return perf_counter_ns() - begun
 
 
-def block_size(sample_ns: int) -> int:
-    """Samples of a block: the power of two that fills BLOCK_NS best from below, at least 1."""
-    return 1 << max(0, (BLOCK_NS // max(sample_ns, 1)).bit_length() - 1)
+def block_size(sample_ns: int, block_ns: int = BLOCK_NS) -> int:
+    """Samples of a block: the power of two that fills `block_ns` best from below, at least 1."""
+    return 1 << max(0, (block_ns // max(sample_ns, 1)).bit_length() - 1)
 
 
 @dataclass
@@ -82,6 +96,7 @@ class Blocks:
     samples_ns: list[int] = field(default_factory=list)
     block_samples: list[int] = field(default_factory=list)
     references_ns: list[int] = field(default_factory=list)
+    waits_ns: list[int] = field(default_factory=list)
     total_ns: int = 0
     undisturbed_samples: int = 0
 
@@ -98,18 +113,25 @@ class Blocks:
             self.undisturbed_samples += self._undisturbed(len(self.block_samples) - 1)
 
     def _undisturbed(self, block: int) -> int:
-        """The block's samples if the references on both its sides were near the best, else 0."""
+        """The block's samples if the references on both its sides were near the best, else 0.
+
+        What its threads waited is left to the one who reads the results: it ends no trial earlier.
+        """
         slowest = max(self.references_ns[block], self.references_ns[block + 1])
         return self.block_samples[block] if slowest <= UNDISTURBED_WITHIN * self._best_ns else 0
 
-    def add_block(self, call: Call, count: int) -> None:
-        """Times `count` calls, one by one."""
+    def add_block(self, call: Call, count: int, threads: WorkingThreads) -> None:
+        """Times `count` calls, one by one; the block's wait is the longest one of the `threads`."""
+        waited = threads.waited_ns()
         samples: list[int] = []
         for _ in range(count):
             begun = perf_counter_ns()
             call()
             ended = perf_counter_ns()
             samples.append(ended - begun)
+        if threads:
+            waits = zip(threads.waited_ns(), waited, strict=True)
+            self.waits_ns.append(max(0, *(after - before for after, before in waits)))
         self.samples_ns += samples
         self.block_samples.append(count)
         self.total_ns += sum(samples)
@@ -124,7 +146,9 @@ class Blocks:
         return [condition for condition, met in reached.items() if not met]
 
 
-def measure(call: Call, rule: StopRule, warmup: Warmup, reference_best_ns: float) -> dict[str, Any]:
+def measure(
+    call: Call, rule: StopRule, warmup: Warmup, reference_best_ns: float = 0.0, threads: int = 1
+) -> dict[str, Any]:
     """The steady state, as fields of the contract's Timing.
 
     Args:
@@ -132,24 +156,29 @@ def measure(call: Call, rule: StopRule, warmup: Warmup, reference_best_ns: float
         rule: when there is enough.
         warmup: what went before; it tells how long a call takes, about.
         reference_best_ns: the host's best reference so far, 0 when unknown; then it is the best of this trial.
+        threads: how many the runtime uses.
     """
     blocks = Blocks(reference_best_ns)
-    count = block_size(warmup.fastest_ns)
+    working = WorkingThreads(call)
+    reference = _reference(threads, working, warmup.fastest_ns)
+    count = block_size(warmup.fastest_ns, max(BLOCK_NS, _REFERENCE_SHARE * _cost_ns(reference)))
     gc.collect()
     gc.disable()
     before, begun = resource.getrusage(resource.RUSAGE_SELF), perf_counter_ns()
-    blocks.add_reference(reference_ns())
+    blocks.add_reference(reference())
     stopped_by = ""
     while not stopped_by:
-        blocks.add_block(call, count)
-        blocks.add_reference(reference_ns())
+        blocks.add_block(call, count, working)
+        blocks.add_reference(reference())
         stopped_by = _stop(blocks, rule, perf_counter_ns() - begun)
     wall_time_ns, after = perf_counter_ns() - begun, resource.getrusage(resource.RUSAGE_SELF)
+    working.close()
     cpu_time_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {
         "samples_ns": blocks.samples_ns,
         "block_samples": blocks.block_samples,
         "references_ns": blocks.references_ns,
+        "waits_ns": blocks.waits_ns,
         "stopped_by": stopped_by,
         "unmet": ([] if warmup.settled else ["warmup"]) + blocks.unmet(rule),
         "cpu_time_ns": round(cpu_time_s * 1e9),
@@ -158,6 +187,24 @@ def measure(call: Call, rule: StopRule, warmup: Warmup, reference_best_ns: float
         "involuntary_switches": after.ru_nivcsw - before.ru_nivcsw,
         "gc_enabled": gc.isenabled(),
     }
+
+
+def _reference(threads: int, working: WorkingThreads, sample_ns: int) -> Reference:
+    """One core is asked by the timing thread itself, several by threads of their own where threads can be bound."""
+    processors = working.processors() if threads > 1 else []
+    if len(processors) > 1:
+        return SharedReference(processors[:threads])
+    return median_reference_ns if sample_ns >= LONG_SAMPLE_NS else reference_ns
+
+
+def _cost_ns(reference: Reference) -> int:
+    """Wall time of the fastest of three."""
+    costs = []
+    for _ in range(3):
+        begun = perf_counter_ns()
+        reference()
+        costs.append(perf_counter_ns() - begun)
+    return min(costs)
 
 
 def _stop(blocks: Blocks, rule: StopRule, elapsed_ns: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.errors import Stage, Symptom
+from orchestrator.results.interference import Floats, TrialSamples
 from orchestrator.results.schema import (
     ArtifactSection,
     CheckSection,
@@ -16,7 +17,6 @@ from orchestrator.results.schema import (
     Row,
     TimingSection,
 )
-from orchestrator.results.statistics import Floats, TrialSamples
 
 QUIET_NS = 5_000
 BUSY_NS = 9_000
@@ -143,4 +143,14 @@ def samples(values_ns: Sequence[float] | Floats, block: int = 1) -> TrialSamples
     """An undisturbed trial in blocks of `block` samples; the last one may be shorter."""
     values = np.asarray(values_ns, dtype=np.float64)
     sizes = [len(values[start : start + block]) for start in range(0, len(values), block)]
-    return TrialSamples(values, np.array(sizes), np.ones(len(sizes), dtype=np.bool_))
+    return trial(values, sizes, [True] * len(sizes))
+
+
+def trial(
+    values_ns: Sequence[float] | Floats, block_samples: Sequence[int], undisturbed: Sequence[bool]
+) -> TrialSamples:
+    """A trial whose references took twice their time at the blocks that were not `undisturbed`."""
+    quiet = np.array(undisturbed, dtype=np.bool_)
+    return TrialSamples(
+        np.asarray(values_ns, dtype=np.float64), np.array(block_samples), quiet, np.where(quiet, 1.0, 2.0)
+    )

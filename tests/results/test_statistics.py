@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -7,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.results import statistics
-from orchestrator.results.statistics import Estimate, TrialSamples, Verdict
-from tests.results.rows import samples
+from orchestrator.results.interference import TrialSamples, correct
+from orchestrator.results.statistics import Estimate, Verdict
+from tests.results.rows import samples, trial
 
 MANY = settings(max_examples=50, deadline=None)
 TRIALS = st.lists(
@@ -54,9 +56,7 @@ def test_interval_holds_the_median(trials: list[TrialSamples]) -> None:
 @given(TRIALS, st.sampled_from([2.0, 1024.0]))
 def test_median_and_interval_scale_with_the_samples(trials: list[TrialSamples], factor: float) -> None:
     once = statistics.median(trials)
-    scaled = statistics.median(
-        [TrialSamples(trial.values_ns * factor, trial.block_samples, trial.undisturbed) for trial in trials]
-    )
+    scaled = statistics.median([replace(trial, values_ns=trial.values_ns * factor) for trial in trials])
     assert scaled.value == once.value * factor
     if once.low is not None:
         assert _interval(scaled) == pytest.approx([end * factor for end in _interval(once)])
@@ -136,48 +136,6 @@ def test_decision_needs_significance_and_threshold(ratio: Estimate, verdict: Ver
     assert statistics.decision(ratio, threshold=0.05) is verdict
 
 
-def test_glitch_of_the_clock_does_not_set_the_hosts_best() -> None:
-    references = np.array([1.0, 2.0] + [5000.0 + jitter for jitter in range(200)])
-    best = statistics.host_best_ns(references)
-    assert best == 5000.0
-    assert statistics.undisturbed_blocks(references[2:], best).all()
-
-
-def test_host_that_is_quiet_for_one_per_cent_of_the_time_has_its_best_found() -> None:
-    references = np.array([9000.0] * 990 + [5000.0] * 10)
-    assert statistics.host_best_ns(references) == 5000.0
-
-
-def test_block_is_undisturbed_when_both_neighbouring_references_are_near_the_best() -> None:
-    references = np.array([100.0, 105.0, 105.1, 100.0, 100.0])
-    assert statistics.undisturbed_blocks(references, 100.0).tolist() == [True, False, False, True]
-
-
-def _half_disturbed(slow: float) -> TrialSamples:
-    values = np.tile(np.repeat([100.0, slow], 8), 10)
-    return TrialSamples(values, np.full(20, 8), np.tile([True, False], 10))
-
-
-def test_undisturbed_part_is_free_of_interference() -> None:
-    quiet = statistics.undisturbed_trials([_half_disturbed(180.0), _half_disturbed(300.0)])
-    assert quiet is not None
-    estimate = statistics.median(quiet)
-    assert (estimate.value, *_interval(estimate)) == pytest.approx((100.0, 100.0, 100.0))
-
-
-def test_trials_that_never_had_quiet_are_left_out_unless_they_are_the_most() -> None:
-    never = TrialSamples(np.full(80, 180.0), np.full(10, 8), np.zeros(10, dtype=np.bool_))
-    quiet = _half_disturbed(180.0)
-    assert statistics.undisturbed_trials([never]) is None
-    assert statistics.undisturbed_trials([never, never, quiet]) is None
-    assert len(statistics.undisturbed_trials([never, quiet]) or []) == 1
-
-
-def test_few_long_samples_are_enough_when_half_of_them_are_undisturbed() -> None:
-    long_ones = TrialSamples(np.full(4, 1e9), np.ones(4, dtype=np.int64), np.array([True, False, True, False]))
-    assert long_ones.has_enough_undisturbed()
-
-
 @pytest.mark.parametrize(
     ("count", "p90", "p99"), [(24_575, False, False), (24_576, True, False), (270_336, True, True)]
 )
@@ -193,7 +151,7 @@ def _steady(level: float) -> TrialSamples:
     return samples([level] * 80, block=8)
 
 
-DISTURBED = TrialSamples(np.full(80, 100.0), np.full(10, 8), np.zeros(10, dtype=np.bool_))
+DISTURBED = trial(np.full(80, 100.0), [8] * 10, [False] * 10)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +164,8 @@ DISTURBED = TrialSamples(np.full(80, 100.0), np.full(10, 8), np.zeros(10, dtype=
     ],
 )
 def test_instability_is_explained(trials: list[TrialSamples], reason: str | None) -> None:
-    found = statistics.instability(trials, statistics.median(trials))
+    corrected = correct(tuple(trials))
+    found = statistics.instability(trials, corrected, statistics.median(corrected.trials))
     assert found is None if reason is None else found is not None and reason in found
 
 

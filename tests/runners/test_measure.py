@@ -9,6 +9,7 @@ import pytest
 from runners.jobs import StopRule
 from runners.measure import cgroup, environment, threads, timing
 from runners.measure.memory import MemoryRecorder
+from runners.measure.scheduling import WorkingThreads
 
 MIB = 1 << 20
 
@@ -22,11 +23,11 @@ def test_blocks_take_about_a_third_of_a_millisecond(sample_ns: int, samples: int
 def test_blocks_are_judged_by_the_host_s_best_reference_or_again_by_each_better_one(
     host_best_ns: float, expected: list[int]
 ) -> None:
-    blocks = timing.Blocks(host_best_ns)
+    blocks, threads = timing.Blocks(host_best_ns), WorkingThreads(lambda: None)
     undisturbed = []
     for reference_ns in (200, 205, 207, 100, 104, 160, 105):
         if blocks.references_ns:
-            blocks.add_block(lambda: None, 8)
+            blocks.add_block(lambda: None, 8, threads)
         blocks.add_reference(reference_ns)
         undisturbed.append(blocks.undisturbed_samples)
     assert undisturbed == expected

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from orchestrator.results.statistics import TrialSamples
+from orchestrator.results.interference import TrialSamples
 from orchestrator.selftest import behaviours, model, overhead
 from orchestrator.selftest.check import KINDS, judge
 from orchestrator.selftest.model import Pool
@@ -24,7 +24,7 @@ def pool(slower: float = 1.0, scatter: float = 0.005, quiet: bool = True, noise:
         undisturbed = np.arange(40) % 2 == 0 if quiet else np.zeros(40, bool)
         values = level_ns * random.lognormal(0, scatter) * random.lognormal(0, 0.01, 320)
         values *= np.repeat(np.where(undisturbed, 1.0, 1 + noise * random.random()), 8)
-        return TrialSamples(values, np.full(40, 8), undisturbed)
+        return TrialSamples(values, np.full(40, 8), undisturbed, np.where(undisturbed, 1.0, 2.0))
 
     return Pool(tuple(trial(40_000 * slower) for _ in range(30)), tuple(trial(40_000) for _ in range(15)))
 

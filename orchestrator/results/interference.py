@@ -1,0 +1,242 @@
+"""What neighbours did to samples, and taking it out. Pure functions over NumPy arrays.
+
+Between blocks of samples a trial computes references; how much slower than the host's best they are tells how much a
+neighbour slowed the core. Short blocks see quiet spells as they are: there the samples between two quiet references are
+kept and the others left out. A sample that outlasts quiet spells never is between two: there its time is regressed on
+the references' slow-down, and read at the slow-down of a quiet host. Measured in docs/interference.md.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import theilslopes
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+
+UNDISTURBED_TOLERANCE = 0.05
+"""A reference at most this much above the host's best saw no neighbour; as small a share of waiting is none."""
+
+MIN_UNDISTURBED_SAMPLES = 30
+LONGEST_SHORT_BLOCK_NS = 1_000_000.0
+"""Longer blocks are rarely over before a neighbour comes or goes."""
+
+MOST_EXTRAPOLATED = 0.05
+"""Where even the quietest windows were slowed by more than this share, the line is read where nothing was seen."""
+
+MAX_RUNS = 64
+"""A trial's blocks are joined into at most that many runs of consecutive blocks."""
+
+_HIGHEST_SLOWDOWN = 3.0
+_HIGHEST_SENSITIVITY = 3.0
+_LEAST_SPREAD = 0.01
+_OWN_BEST_QUANTILE = 0.05
+_STANDARD_ERRORS = 1.96
+_MIN_WINDOWS = 8
+_MAX_WINDOWS = 320
+_BEST_QUANTILE = 0.005
+_BEST_RANK = 3
+_KEPT_CASES = 32
+
+Basis = Literal["undisturbed", "adjusted", "as-seen"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrialSamples:
+    """The steady samples of one trial. Equal to itself only, so that what was made of it can be kept.
+
+    `values_ns`: float64, shape (samples,), in order; `block_samples`: int64, shape (blocks,), each at least 1 and
+    summing to samples; `undisturbed`: bool, shape (blocks,); `slowdowns`: float64, shape (blocks,), the references
+    around a block over the host's best; `shared_error`: standard error of the logarithm of the values that all trials
+    of the case have in common, with its sign.
+    """
+
+    values_ns: Floats
+    block_samples: Integers
+    undisturbed: Booleans
+    slowdowns: Floats
+    shared_error: float = 0.0
+
+    def undisturbed_mask(self) -> Booleans:
+        """Per sample, shape (samples,)."""
+        return np.repeat(self.undisturbed, self.block_samples)
+
+    def has_enough_undisturbed(self) -> bool:
+        """At least 30 undisturbed samples or, of few long samples, half: a median of these stands on its own."""
+        count = int(self.undisturbed_mask().sum())
+        return count > 0 and count >= min(MIN_UNDISTURBED_SAMPLES, len(self.values_ns) / 2)
+
+    def quiet_part(self) -> "TrialSamples":
+        """Only its undisturbed blocks."""
+        kept = self.block_samples[self.undisturbed]
+        slowdowns = self.slowdowns[self.undisturbed]
+        return TrialSamples(self.values_ns[self.undisturbed_mask()], kept, np.ones(len(kept), np.bool_), slowdowns)
+
+
+@dataclass(frozen=True, eq=False)
+class Corrected:
+    """Trials of one case with interference taken out as `basis` says; `as-seen` are the trials as they were.
+
+    `sensitivity`: share by which the case slows down while the reference takes twice its time; `quietest`: slow-down in
+    the quietest windows (their 5 % quantile) that it was read from. They are 0 and 1 unless adjusted.
+    """
+
+    basis: Basis
+    trials: tuple[TrialSamples, ...]
+    sensitivity: float = 0.0
+    quietest: float = 1.0
+
+    @property
+    def extrapolated(self) -> float:
+        """Share by which the case was slowed even in the quietest windows."""
+        return self.sensitivity * (self.quietest - 1)
+
+
+def host_best_ns(references_ns: Floats) -> float:
+    """The quiet host's reference time: the 0.5 % quantile of all references of a campaign on that host.
+
+    Not the minimum: at least the third smallest, so that a clock's glitch or two cannot declare the whole campaign
+    disturbed. Not a higher quantile: a busy host may be quiet for less than one per cent of the time.
+
+    Raises:
+        ValueError: there is no reference.
+    """
+    if len(references_ns) == 0:
+        raise ValueError("no references")
+    rank = min(max(_BEST_RANK, math.ceil(_BEST_QUANTILE * len(references_ns))), len(references_ns)) - 1
+    return float(np.partition(references_ns, rank)[rank])
+
+
+def judge(
+    values_ns: Floats, block_samples: Integers, references_ns: Floats, waits_ns: Floats, best_ns: float
+) -> TrialSamples:
+    """A trial in the light of the host's best reference.
+
+    A block is undisturbed when the references on both its sides are within 5 % of the best and its threads waited for a
+    core less than 5 % of its time. Waiting is known, not guessed: it is taken off the samples of long blocks.
+
+    Args:
+        values_ns: shape (samples,).
+        block_samples: shape (blocks,).
+        references_ns: shape (blocks + 1,).
+        waits_ns: shape (blocks,), or (0,) where nobody knows.
+        best_ns: from `host_best_ns`; above 0.
+    """
+    blocks = len(block_samples)
+    waits_ns = waits_ns if len(waits_ns) else np.zeros(blocks)
+    durations_ns = _durations(values_ns, block_samples)
+    near_best = references_ns <= best_ns * (1 + UNDISTURBED_TOLERANCE)
+    waited = waits_ns > UNDISTURBED_TOLERANCE * durations_ns
+    slowdowns = np.where(near_best, 1.0, np.minimum(references_ns / best_ns, _HIGHEST_SLOWDOWN))
+    own_ns = values_ns - np.repeat(waits_ns / block_samples, block_samples) if _is_long(durations_ns) else values_ns
+    undisturbed = near_best[:-1] & near_best[1:] & ~waited
+    return TrialSamples(np.maximum(own_ns, 0.0), block_samples, undisturbed, (slowdowns[:-1] + slowdowns[1:]) / 2)
+
+
+def own_best_ns(references_ns: Floats) -> float:
+    """What is quiet for a case of several threads: the 5 % quantile of its own references.
+
+    Its threads slow each other's references, the more the longer the runtime's pool spins: no other case tells.
+
+    Raises:
+        ValueError: there is no reference.
+    """
+    if len(references_ns) == 0:
+        raise ValueError("no references")
+    return float(np.quantile(references_ns, _OWN_BEST_QUANTILE))
+
+
+@lru_cache(maxsize=_KEPT_CASES)
+def correct(trials: tuple[TrialSamples, ...]) -> Corrected:
+    """Takes interference out of the trials of one case.
+
+    Short blocks: the undisturbed parts, of the trials that have enough of them, where at least half have. To leave out
+    a whole trial is no dropping of outliers: the references decide, never the samples. Long ones: adjusted.
+    """
+    if not trials or any(len(trial.values_ns) == 0 for trial in trials):
+        return Corrected("as-seen", trials)
+    if _is_long(np.concatenate([_durations(trial.values_ns, trial.block_samples) for trial in trials])):
+        return _adjust(trials) or Corrected("as-seen", trials)
+    enough = tuple(trial.quiet_part() for trial in trials if trial.has_enough_undisturbed())
+    if enough and 2 * len(enough) >= len(trials):
+        return Corrected("undisturbed", enough)
+    return Corrected("as-seen", trials)
+
+
+def _durations(values_ns: Floats, block_samples: Integers) -> Floats:
+    """Of the blocks."""
+    starts = np.cumsum(block_samples) - block_samples
+    durations: Floats = np.add.reduceat(values_ns, starts)
+    return durations
+
+
+def _is_long(durations_ns: Floats) -> bool:
+    return float(np.median(durations_ns)) > LONGEST_SHORT_BLOCK_NS
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Runs of a trial's blocks: median time of a sample and mean slow-down of the reference, both shape (windows,)."""
+
+    of_block: Integers
+    times_ns: Floats
+    slowdowns: Floats
+
+
+def _adjust(trials: Sequence[TrialSamples]) -> Corrected | None:
+    """Divides by what the slow-down of the reference explains; None where the data are too few to tell.
+
+    time = quiet time * (1 + sensitivity * (slow-down - 1)), with one sensitivity for the case, from the medians and
+    means of windows of all its trials by Theil and Sen's line. Means, because a neighbour comes and goes within a
+    window, and a reference sees a moment; a line through medians, because single moments are far off.
+    """
+    most = max(_MIN_WINDOWS, min(MAX_RUNS, _MAX_WINDOWS // len(trials)))
+    windows = [_windows(trial, most) for trial in trials]
+    if sum(len(one.times_ns) for one in windows) < _MIN_WINDOWS:
+        return None
+    sensitivity, error = _sensitivity(windows)
+    adjusted = []
+    for trial, one in zip(trials, windows, strict=True):
+        factors = 1 + sensitivity * (one.slowdowns - 1)
+        values = trial.values_ns / np.repeat(factors[one.of_block], trial.block_samples)
+        typical = float(np.median(one.slowdowns)) - 1
+        adjusted.append(replace(trial, values_ns=values, shared_error=-typical / (1 + sensitivity * typical) * error))
+    quietest = float(np.quantile(np.concatenate([one.slowdowns for one in windows]), _OWN_BEST_QUANTILE))
+    return Corrected("adjusted", tuple(adjusted), sensitivity, quietest)
+
+
+def _windows(trial: TrialSamples, most: int) -> _Windows:
+    blocks = len(trial.block_samples)
+    of_block = np.arange(blocks) * min(blocks, most) // blocks
+    starts = np.flatnonzero(np.diff(of_block, prepend=-1))
+    first_samples = (np.cumsum(trial.block_samples) - trial.block_samples)[starts]
+    times = np.array([np.median(part) for part in np.split(trial.values_ns, first_samples[1:])])
+    slowdowns = np.add.reduceat(trial.slowdowns, starts) / np.bincount(of_block)
+    return _Windows(of_block, times, slowdowns)
+
+
+def _sensitivity(windows: Sequence[_Windows]) -> tuple[float, float]:
+    """With its standard error: by the jackknife over trials, of a single one by the line's own interval."""
+    whole, low, high = _line(windows)
+    if len(windows) == 1:
+        return whole, (high - low) / 2 / _STANDARD_ERRORS
+    without = [_line([*windows[:index], *windows[index + 1 :]])[0] for index in range(len(windows))]
+    return whole, math.sqrt((len(without) - 1) * float(np.var(without)))
+
+
+def _line(windows: Sequence[_Windows]) -> tuple[float, float, float]:
+    """Slope over the time at slow-down 1, with its 95 % interval; 0 where the host was quiet all the time."""
+    excess = np.concatenate([one.slowdowns for one in windows]) - 1
+    times = np.concatenate([one.times_ns for one in windows])
+    if float(np.ptp(excess)) < _LEAST_SPREAD:
+        return 0.0, 0.0, 0.0
+    slope, intercept, low, high = theilslopes(times, excess)
+    quiet_ns = max(float(intercept), float(np.min(times)) / 2)
+    shares = np.clip(np.array([slope, low, high]) / quiet_ns, 0.0, _HIGHEST_SENSITIVITY)
+    return float(shares[0]), float(shares[1]), float(shares[2])
