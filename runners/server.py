@@ -15,6 +15,7 @@ from runner_api.v1 import runner_pb2, runner_pb2_grpc
 from runners.allocator import keep_freed_memory
 from runners.service import RunnerService
 from runners.store import Store
+from runners.supervisor import adopt_orphans
 
 _RUNNER = runner_pb2.DESCRIPTOR.services_by_name["Runner"].full_name
 _THREADS = 16  # callers who wait for their turn hold one each; health must still be answered
@@ -39,6 +40,7 @@ def serve(runtime: str, listen: str, store: Path, exit_on_stdin_eof: bool) -> No
     """
     require_private(listen)
     keep_freed_memory()
+    adopt_orphans()
     server = grpc.server(futures.ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0)])
     runner_pb2_grpc.add_RunnerServicer_to_server(RunnerService(runtime, Store(store)), server)
     healthy = health.HealthServicer()

@@ -1,5 +1,6 @@
 """A worker as seen from the server: started, listened to in a blocking call, ended with all that it started."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
 from runners import channel
 from runners.channel import Message
 from runners.failure import STAGE_OF_PHASE, Failure, Stage, one_line, tells_of_exhaustion
@@ -20,6 +23,13 @@ from runners.measure.threads import environment
 from runners.tensors import Tensor
 
 _LAST_WORDS = 400
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of whatever its workers leave behind, so that it can be ended; on Linux."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 class Worker:
@@ -57,6 +67,7 @@ class Worker:
         with self._lock:
             self._kill_group()
             self._process.wait()
+            _end_orphans()
             self._ended = True
         self._connection.close()
         self._output.close()
@@ -130,6 +141,15 @@ class Worker:
         size = self._output.seek(0, os.SEEK_END)
         self._output.seek(max(0, size - 4 * _LAST_WORDS))
         return one_line(self._output.read().decode(errors="replace")[-_LAST_WORDS:])
+
+
+def _end_orphans() -> None:
+    """Ends what the worker started in sessions of their own: a server has one worker at a time, no other children."""
+    while orphans := psutil.Process().children(recursive=True):
+        for orphan in orphans:
+            with suppress(psutil.NoSuchProcess):
+                orphan.kill()
+        psutil.wait_procs(orphans)
 
 
 def _start(threads: int, output: int, temporary: str) -> tuple[Connection, subprocess.Popen[bytes]]:

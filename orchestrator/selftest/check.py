@@ -33,6 +33,8 @@ KINDS = {
     "server_cpu_share": Kind("share", "processor time of the server while its worker is timed", _REPORT),
     "plain_cv": Kind("share", "scatter of fresh processes by their medians as seen", "for information"),
     "undisturbed_cv": Kind("share", "scatter of fresh processes by their undisturbed medians", _QUIETER),
+    "long_plain_cv": Kind("share", "the same for samples that outlast quiet spells, as seen", "for information"),
+    "long_undisturbed_cv": Kind("share", "the same, adjusted; bound: a third of it as seen", _QUIETER),
 }
 """Every check, in the order in which they are shown."""
 

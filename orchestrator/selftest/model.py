@@ -22,6 +22,7 @@ MOST_FALSE_ALARMS = 0.05
 SLOWDOWN = 1.03
 FEWEST_DETECTED = 0.9
 HIGHEST_UNDISTURBED_CV = 0.015
+LONG_SHARE_OF_PLAIN = 1 / 3
 
 _SEED = 20220928
 
@@ -47,6 +48,15 @@ def collect(place: Place, subject: Subject, settings: Settings, on_process: Call
         on_process()
     best_ns = processes.best_ns([*ours, *bare])
     return Pool(tuple(processes.judged(ours, best_ns)), tuple(processes.judged(bare, best_ns)))
+
+
+def collect_long(place: Place, subject: Subject, settings: Settings) -> tuple[TrialSamples, ...]:
+    """The same model at a batch size that makes its samples outlast quiet spells."""
+    found = [
+        place.time(subject, settings.long_rule, batch_size=settings.long_batch_size)
+        for _ in range(settings.long_processes)
+    ]
+    return tuple(processes.judged(found, processes.best_ns(found)))
 
 
 def evaluate(pool: Pool, settings: Settings) -> list[Check]:
@@ -93,6 +103,20 @@ def scatter(pool: Pool) -> list[Check]:
         undisturbed_share=float(np.mean([trial.undisturbed_mask().mean() for trial in pool.trials])),
     )
     return [plain, undisturbed]
+
+
+def long_scatter(trials: tuple[TrialSamples, ...]) -> list[Check]:
+    """As `scatter`; below the bound of short samples even a third of little is not asked for."""
+    corrected, seen = interference.correct(trials), _variation(trials)
+    details = {
+        "processes": len(trials),
+        "median_ns": statistics.median_ns(trials),
+        "basis": corrected.basis,
+        "sensitivity": corrected.sensitivity,
+    }
+    bound = max(LONG_SHARE_OF_PLAIN * (seen or 0.0), HIGHEST_UNDISTURBED_CV)
+    adjusted = None if corrected.basis == "as-seen" else _variation(corrected.trials)
+    return [judge("long_plain_cv", seen, None, **details), judge("long_undisturbed_cv", adjusted, bound, **details)]
 
 
 def _undisturbed(trials: tuple[TrialSamples, ...]) -> tuple[TrialSamples, ...] | None:

@@ -41,13 +41,14 @@ class Place:
         rule: StopRule,
         reference_best_ns: float = 0.0,
         on_phase: Callable[[str], None] = lambda _phase: None,
+        batch_size: int = 1,
     ) -> Process:
-        """One timing trial at batch 1 on one thread.
+        """One timing trial on one thread.
 
         Raises:
             CaseFailure: as the runner says.
         """
-        request = self._request(subject, api.TRIAL_KIND_TIMING, rule)
+        request = self._request(subject, api.TRIAL_KIND_TIMING, rule, batch_size)
         request.reference_best_ns = reference_best_ns
         timing = self.client.measure(request, on_phase).timing
         return process(timing.samples_ns, timing.block_samples, timing.references_ns, timing.waits_ns)
@@ -88,14 +89,16 @@ class Place:
         self.client.put_artifact(file, sha256)
         return sha256
 
-    def _request(self, subject: Subject, kind: api.TrialKind, rule: StopRule) -> api.MeasureRequest:
+    def _request(
+        self, subject: Subject, kind: api.TrialKind, rule: StopRule, batch_size: int = 1
+    ) -> api.MeasureRequest:
         return api.MeasureRequest(
             session=api.Session(
                 artifact_sha256=self._put(subject.model), format=subject.format, device="cpu", threads=1
             ),
             kind=kind,
             inputs_sha256=self._put(subject.inputs),
-            batch_size=1,
+            batch_size=batch_size,
             stop_rule=api.StopRule(
                 min_samples=rule.min_samples,
                 min_time_ns=round(rule.min_time_s * 1e9),

@@ -52,6 +52,11 @@ def _model(place: Place, session: _Session) -> list[Check]:
     return model.evaluate(pool, settings)
 
 
+def _long(place: Place, session: _Session) -> list[Check]:
+    subject, settings = session.prepare(), session.settings
+    return model.long_scatter(model.collect_long(place, subject, settings))
+
+
 def _server(place: Place, session: _Session) -> list[Check]:
     return server.check(place, session.prepare(), session.settings.window_s)
 
@@ -65,6 +70,7 @@ _GROUPS = (
         ("bare_loop_ratio", "aa_false_alarms", "shift_detected", "plain_cv", "undisturbed_cv"),
         _model,
     ),
+    _Group("onnxruntime-cpu", ("long_plain_cv", "long_undisturbed_cv"), _long),
     _Group("onnxruntime-cpu", ("server_cpu_share",), _server),
 )
 

@@ -1,10 +1,16 @@
 """Taking out what neighbours did: blocks that they spared, and samples too long to be spared."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from orchestrator.results import interference, statistics
 from orchestrator.results.interference import Floats, TrialSamples, correct
+from runners.jobs import StopRule
+from runners.measure import timing
 from tests.results.rows import samples, trial
 
 NO_WAITS = np.zeros(0)
@@ -120,3 +126,38 @@ def test_waiting_for_a_core_is_taken_off_long_samples() -> None:
 
 def test_too_few_long_samples_stay_as_seen() -> None:
     assert correct((samples([2e6, 3e6]),)).basis == "as-seen"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux binds processes and tells how long they waited")
+def test_a_neighbour_on_the_same_core_is_taken_out() -> None:
+    """Really there, switched on and off; on most of the time, so that the median as seen is about twice the truth."""
+    allowed = os.sched_getaffinity(0)
+    neighbour = [sys.executable, "-c", NEIGHBOUR]
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        with subprocess.Popen(neighbour) as process:  # inherits the one processor
+            measured = timing.measure(_compute_for_milliseconds, RULE, WARMUP)
+            process.kill()
+    finally:
+        os.sched_setaffinity(0, allowed)
+    values, blocks, references, waits = (
+        np.array(measured[name]) for name in ("samples_ns", "block_samples", "references_ns", "waits_ns")
+    )
+    judged = interference.judge(values.astype(float), blocks, references, waits.astype(float), float(references.min()))
+    corrected = statistics.median_ns(correct((judged,)).trials)
+    assert corrected < 0.75 * float(np.median(values))
+
+
+NEIGHBOUR = """
+import time
+while True:
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end: pass
+    time.sleep(0.1)
+"""
+RULE = StopRule(min_samples=100, min_time_ns=0, min_undisturbed_samples=0, max_time_ns=10_000_000_000, max_warmup_ns=0)
+WARMUP = timing.Warmup(duration_ns=0, samples=1, fastest_ns=10_000_000, settled=True)
+
+
+def _compute_for_milliseconds() -> None:
+    sum(range(1_000_000))

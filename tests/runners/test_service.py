@@ -217,6 +217,15 @@ def test_a_worker_that_dies_is_a_failure_of_its_trial_only(
     assert len(list(runner.client.predict(session, [{"x": models.inputs(1)}], 60))) == 1
 
 
+def test_nothing_that_a_runtime_leaves_behind_outlives_its_trial(runner_of: RunnerOf) -> None:
+    runner = runner_of("known")
+    session = runner.session(b'{"allocate_bytes": 0, "hold_ns": 0, "daemons": 1}', "known")
+    rule = api.StopRule(min_samples=3, max_time_ns=1, max_warmup_ns=1)
+    timing = runner.client.measure(runner.request(session, models.inputs(1), rule)).timing
+    assert timing.samples_ns
+    assert not runner.workers()
+
+
 def test_a_runtime_that_asks_for_too_much_memory_is_out_of_memory(runner_of: RunnerOf) -> None:
     runner = runner_of("onnxruntime")
     session = runner.session(models.greedy_onnx(1 << 50), "onnx")
