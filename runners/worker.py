@@ -6,6 +6,7 @@ that the kernel takes.
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 from multiprocessing.connection import Connection
@@ -17,12 +18,15 @@ from runners.failure import Failure, unexpected
 from runners.jobs import Plan, Session, StopRule
 
 _PR_SET_PDEATHSIG = 1
+_MEMORY_SHARE = 0.75
+"""Of the machine's memory that a worker may have, in a container or not: beyond it an allocation fails."""
 
 
 def main() -> None:
     """One job."""
     descriptor, server_pid = map(int, sys.argv[1:])
     _die_with(server_pid)
+    _limit_memory()
     connection = Connection(descriptor)
     job = channel.receive(connection).header
     try:
@@ -69,6 +73,17 @@ def _send_failure(connection: Connection, failure: Failure) -> None:
     channel.send(
         connection, {"failure": {"stage": failure.stage, "symptom": failure.symptom, "message": failure.message}}
     )
+
+
+def _limit_memory() -> None:
+    """Lest a runtime that allocates without end takes the machine down with it.
+
+    What counts is the memory that the process may write to (RLIMIT_DATA), not the addresses that allocators and GPU
+    drivers reserve by the terabyte.
+    """
+    if sys.platform == "linux":
+        limit = int(_MEMORY_SHARE * os.sysconf("SC_PHYS_PAGES")) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _die_with(server_pid: int) -> None:

@@ -2,7 +2,8 @@
 
 An artifact is a JSON document, for example {"allocate_bytes": 33554432, "hold_ns": 0}: within each inference that much
 memory is allocated, touched, held for that long and given back to the kernel. Without memory it is a sleep. With
-"daemons": 1 each inference leaves so many processes behind, in sessions of their own.
+"daemons": 1 each inference leaves so many processes behind, in sessions of their own; with "leak_bytes" it keeps so
+much memory, untouched, for ever.
 """
 
 import json
@@ -24,7 +25,7 @@ FORMATS = ("known",)
 MEASURES = True
 
 _NEEDED = {"allocate_bytes", "hold_ns"}
-_OPTIONAL = {"daemons"}
+_OPTIONAL = {"daemons", "leak_bytes"}
 
 
 def versions() -> dict[str, str]:
@@ -63,8 +64,10 @@ class KnownModel:
 
     inputs: tuple[TensorSpec, ...] = ()
 
-    def __init__(self, allocate_bytes: int, hold_ns: int, daemons: int = 0) -> None:
+    def __init__(self, allocate_bytes: int, hold_ns: int, daemons: int = 0, leak_bytes: int = 0) -> None:
         self._daemons = daemons
+        self._leak_bytes = leak_bytes
+        self._leaked: list[mmap.mmap] = []
         self._allocate_bytes = allocate_bytes
         self._hold_s = hold_ns / 1e9
 
@@ -72,9 +75,14 @@ class KnownModel:
         """The sleep itself where there is nothing to allocate."""
         if self._daemons:
             return partial(_leave_behind, self._daemons)
+        if self._leak_bytes:
+            return self._leak
         if self._allocate_bytes == 0:
             return partial(time.sleep, self._hold_s)
         return partial(_allocate, self._allocate_bytes, self._hold_s)
+
+    def _leak(self) -> None:
+        self._leaked.append(mmap.mmap(-1, self._leak_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
     def fetch(self, result: object) -> dict[str, Array]:  # noqa: ARG002
         """A single 0."""

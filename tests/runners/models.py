@@ -25,37 +25,45 @@ def answers(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return clipped
 
 
-def dense(form: str, folder: Path, batch: int | None = None, bias: NDArray[np.float32] = BIAS) -> bytes:
+def dense(
+    form: str,
+    folder: Path,
+    batch: int | None = None,
+    bias: NDArray[np.float32] = BIAS,
+    weights: NDArray[np.float32] = WEIGHTS,
+) -> bytes:
     """The model as an artifact of the format `form`; `batch` fixes its batch size."""
-    return {"onnx": _dense_onnx, "pt2": _dense_pt2, "keras": _dense_keras}[form](folder, batch, bias)
+    return {"onnx": _dense_onnx, "pt2": _dense_pt2, "keras": _dense_keras}[form](folder, batch, bias, weights)
 
 
-def _dense_onnx(folder: Path, batch: int | None, bias: NDArray[np.float32]) -> bytes:
+def _dense_onnx(folder: Path, batch: int | None, bias: NDArray[np.float32], weights: NDArray[np.float32]) -> bytes:
     nodes = [
         helper.make_node("MatMul", ["x", "weights"], ["product"]),
         helper.make_node("Add", ["product", "bias"], ["sum"]),
         helper.make_node("Relu", ["sum"], ["y"]),
     ]
-    return onnx_model(nodes, [batch or "batch", FEATURES], {"weights": WEIGHTS, "bias": bias})
+    return onnx_model(nodes, [batch or "batch", len(weights)], {"weights": weights, "bias": bias})
 
 
-def _dense_pt2(folder: Path, batch: int | None, bias: NDArray[np.float32]) -> bytes:
+def _dense_pt2(folder: Path, batch: int | None, bias: NDArray[np.float32], weights: NDArray[np.float32]) -> bytes:
     import torch
 
-    module = torch.nn.Sequential(torch.nn.Linear(FEATURES, 3), torch.nn.ReLU()).eval()
-    module.load_state_dict({"0.weight": torch.from_numpy(WEIGHTS.T.copy()), "0.bias": torch.from_numpy(bias)})
+    module = torch.nn.Sequential(torch.nn.Linear(*weights.shape), torch.nn.ReLU()).eval()
+    module.load_state_dict({"0.weight": torch.from_numpy(weights.T.copy()), "0.bias": torch.from_numpy(bias)})
     free = None if batch else ({0: torch.export.Dim.DYNAMIC},)
-    program = torch.export.export(module, (torch.zeros(batch or 2, FEATURES),), dynamic_shapes=free)
+    program = torch.export.export(module, (torch.zeros(batch or 2, len(weights)),), dynamic_shapes=free)
     file = io.BytesIO()
     torch.export.save(program, file)
     return file.getvalue()
 
 
-def _dense_keras(folder: Path, batch: int | None, bias: NDArray[np.float32]) -> bytes:
+def _dense_keras(folder: Path, batch: int | None, bias: NDArray[np.float32], weights: NDArray[np.float32]) -> bytes:
     import keras
 
-    model = keras.Sequential([keras.Input(batch_shape=(batch, FEATURES)), keras.layers.Dense(3, "relu")])
-    model.set_weights([WEIGHTS, bias])
+    model = keras.Sequential(
+        [keras.Input(batch_shape=(batch, len(weights))), keras.layers.Dense(weights.shape[1], "relu")]
+    )
+    model.set_weights([weights, bias])
     model.save(folder / "model.keras")
     return (folder / "model.keras").read_bytes()
 

@@ -234,6 +234,16 @@ def test_a_runtime_that_asks_for_too_much_memory_is_out_of_memory(runner_of: Run
         runner.client.measure(request)
 
 
+def test_a_runtime_that_allocates_without_end_is_stopped_before_the_machine_is_out_of_memory(
+    runner_of: RunnerOf,
+) -> None:
+    runner = runner_of("known")
+    session = runner.session(b'{"allocate_bytes": 0, "hold_ns": 0, "leak_bytes": 1073741824}', "known")
+    rule = api.StopRule(min_samples=1 << 31, max_time_ns=60 * SECOND_NS)
+    with failing(Stage.INFER, Symptom.OUT_OF_MEMORY, "allocate memory"):
+        runner.client.measure(runner.request(session, models.inputs(1), rule))
+
+
 def test_a_caller_who_goes_away_frees_the_runner(runner_of: RunnerOf) -> None:
     runner = runner_of("onnxruntime")
     call = runner.stub.Measure(endless(runner, timeout_s=60))
