@@ -52,7 +52,7 @@ def run(plan: Plan, suite: Suite, inventory: Inventory, store: Store, launcher: 
     prepared = _prepare(plan, suite, recorder, narrator)
     turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
     runs = [HostRun(host, plan, suite, prepared, recorder, launcher, narrator, turns) for host in inventory.hosts]
-    _execute(runs, recorder.store)
+    _execute(runs)
 
 
 def open_folder(suite: Suite, inventory: Inventory, folder: Path) -> Store:
@@ -168,13 +168,12 @@ def _record(recorder: Recorder, name: ArtifactName, made: Prepared | CaseFailure
     )
 
 
-def _execute(runs: list[HostRun], store: Store) -> None:
+def _execute(runs: list[HostRun]) -> None:
     """Hosts side by side. Whatever ends one run early ends all, so that no runner outlives the campaign."""
     with ThreadPoolExecutor(len(runs)) as pool:
         try:
             for future in as_completed([pool.submit(run.execute) for run in runs]):
-                told = store.campaign.runners | future.result()
-                store.describe(store.campaign.model_copy(update={"runners": told}))
+                future.result()
         except BaseException:
             for run in runs:
                 run.stop()

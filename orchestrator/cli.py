@@ -131,6 +131,31 @@ def report(
 
 
 @app.command()
+def environment(
+    folder: Annotated[Path, typer.Argument(help="Folder of a campaign.", metavar="DIR")],
+    other: Annotated[
+        Path | None, typer.Argument(help="Another one: only what differs is shown.", metavar="[OTHER]")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a campaign ran on and with, or in what two campaigns' environments differ."""
+    from orchestrator.report import environment as report
+    from orchestrator.results.environment import differences, facts
+    from orchestrator.results.store import Store
+
+    campaign = Store.open(folder).campaign
+    if other is None:
+        known = facts(campaign)
+        _print_json(known) if as_json else _print(report.as_table(known))
+        return
+    found = differences(campaign, Store.open(other).campaign)
+    if as_json:
+        _print_json(report.differences_as_objects(found))
+    else:
+        _print(report.differences_as_table(found, str(folder), str(other)))
+
+
+@app.command()
 def runners(
     runners: RunnersOption = None, launcher: LauncherOption = LauncherName.AUTO, as_json: JsonOption = False
 ) -> None:

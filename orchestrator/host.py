@@ -88,28 +88,20 @@ class HostRun:
         self._references_ns: list[float] = []
         self._stopped = threading.Event()
 
-    def execute(self) -> dict[str, dict[str, Any]]:
-        """Starts the runners, checks, measures and ends the runners.
-
-        Returns:
-            `host/runner` -> what the runner said of itself.
-        """
+    def execute(self) -> None:
+        """Starts the runners, has what they are written down, checks, measures and ends the runners."""
         names = {check.runner for check in self._checks} | {case.runner for case in self._cases}
         with ExitStack() as stack:
             for entry in self._host.entries():
                 if entry.name in names and not self._stopped.is_set():
                     self._narrator.begin(f"{self._host.name}: starting {entry.name}")
                     self._runners[entry.name] = self._bring_up(entry, stack)
+            self._recorder.describe_runners(self._told())
             cases = resolve_threads(self._cases, self._available_cpus())
             trials = order_trials(cases, self._suite)
             self._narrator.expect(len(self._checks) + len(trials))
             self._check_all()
             self._measure_all(trials)
-        return {
-            f"{self._host.name}/{name}": _told(runner)
-            for name, runner in self._runners.items()
-            if isinstance(runner, LiveRunner)
-        }
 
     def stop(self) -> None:
         """Ends the run from another thread: no new trial begins, calls under way are cancelled."""
@@ -129,6 +121,13 @@ class HostRun:
             return LiveRunner(client, launched, description)
         except CaseFailure as failure:
             return failure
+
+    def _told(self) -> dict[str, dict[str, Any]]:
+        return {
+            f"{self._host.name}/{name}": _told(runner)
+            for name, runner in self._runners.items()
+            if isinstance(runner, LiveRunner)
+        }
 
     def _available_cpus(self) -> dict[tuple[str, str], int]:
         return {

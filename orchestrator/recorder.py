@@ -1,5 +1,6 @@
 """Doing a piece of work once and writing down how it ended."""
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,7 +18,14 @@ class Recorder:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._describing = threading.Lock()
         self._done = {row.key: row.status for row in store.rows()}
+
+    def describe_runners(self, told: dict[str, dict[str, Any]]) -> None:
+        """Adds what runners, named `host/runner`, said of themselves to the campaign's description."""
+        with self._describing:
+            campaign = self.store.campaign
+            self.store.describe(campaign.model_copy(update={"runners": campaign.runners | told}))
 
     def is_done(self, identity: Identity) -> bool:
         """Whether the campaign has this row already."""

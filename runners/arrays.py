@@ -12,6 +12,12 @@ from runners.failure import Failure, words
 from runners.tensors import Tensor
 
 
+def versions() -> dict[str, str]:
+    """NumPy's, and that of the linear algebra inside it."""
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {"numpy": np.__version__, blas["name"]: blas["version"]}
+
+
 def read_batch(archive: Path, batch_size: int) -> dict[str, Array]:
     """The first `batch_size` samples of every array, from the start again when there are fewer.
 

@@ -40,7 +40,13 @@ def main() -> None:
 def describe(connection: Connection, job: dict[str, Any]) -> None:
     """What only the framework knows of this runner."""
     adapter = trial.import_runtime(job["runtime"])
-    described = {"versions": adapter.versions(), "devices": adapter.devices(), "formats": adapter.FORMATS}
+    from runners import arrays  # as where a trial imports it: after the framework
+
+    described = {
+        "versions": adapter.versions() | arrays.versions(),
+        "devices": adapter.devices(),
+        "formats": adapter.FORMATS,
+    }
     channel.send(connection, {"description": described})
 
 

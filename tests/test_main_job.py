@@ -114,6 +114,19 @@ def test_a_finished_campaign_goes_on_with_nothing_to_do(campaign: Ended, cache: 
     assert (campaign.folder / "trials.jsonl").read_bytes() == rows
 
 
+def test_a_campaign_tells_what_it_ran_on_and_with(campaign: Ended, cache: Path) -> None:
+    told = json.loads(portbench("environment", str(campaign.folder), "--json", cache=cache).stdout)
+    assert set(told) == {"build host", "keras-cpu", "pytorch-cpu", "onnxruntime-cpu", "coreml-reference"}
+    assert told["build host"]["versions.keras"] == told["keras-cpu"]["versions.keras"]
+    assert told["pytorch-cpu"]["versions.mkl"]
+    for runner in set(told) - {"build host"}:
+        assert told[runner]["isolation"] == campaign.launcher
+        assert told[runner]["environment.cpu_model"]
+    folder = str(campaign.folder)
+    assert json.loads(portbench("environment", folder, folder, "--json", cache=cache).stdout) == []
+    assert "cpu_model" in portbench("environment", folder, cache=cache).stdout
+
+
 def test_nothing_of_a_campaign_outlives_it(campaign: Ended) -> None:
     assert list(campaign.temporary.iterdir()) == []
     assert [process for process in psutil.process_iter() if _belongs_to(process, campaign.temporary)] == []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from orchestrator.suite import StopRule, Trials
 
 THOROUGH_TRIALS = 15
-"""Timing trials of a case with the `thorough` settings."""
+"""Timing trials of a case in the suite `thorough`."""
 
 _RULE = StopRule(min_time_s=0.3, max_time_s=1.5, max_warmup_s=0.5)
 _LONG_RULE = StopRule(min_samples=60, min_time_s=1.0, min_undisturbed_samples=0, max_time_s=2.0, max_warmup_s=0.5)

@@ -31,7 +31,7 @@ MEASURES = False
 
 def versions() -> dict[str, str]:
     """Distribution name -> version."""
-    return {name: metadata.version(name) for name in ("coremltools", "numpy", "torch")}
+    return {name: metadata.version(name) for name in ("coremltools", "torch")}
 
 
 def devices() -> list[str]:

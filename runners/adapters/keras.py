@@ -22,8 +22,10 @@ MEASURES = True
 
 
 def versions() -> dict[str, str]:
-    """Keras and the backend that computes."""
-    return {"keras": keras.__version__, "tensorflow": tf.__version__, "numpy": np.__version__}
+    """Keras and the backend that computes; TensorFlow does not say which oneDNN it has."""
+    build = tf.sysconfig.get_build_info()
+    on_gpus = {name: build[f"{name}_version"] for name in ("cuda", "cudnn") if f"{name}_version" in build}
+    return {"keras": keras.__version__, "tensorflow": tf.__version__, **on_gpus}
 
 
 def devices() -> list[str]:

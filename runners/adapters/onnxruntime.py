@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi import build_and_package_info
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from runners.adapters import Array, Arrays, Placement, TensorSpec
@@ -29,8 +29,9 @@ _REFUSED = (
 
 
 def versions() -> dict[str, str]:
-    """The runtime computes with kernels of its own (MLAS)."""
-    return {"onnxruntime": ort.__version__, "numpy": np.__version__}
+    """The runtime computes with kernels of its own (MLAS), on GPUs with CUDA's."""
+    found = {"onnxruntime": ort.__version__, "cuda": getattr(build_and_package_info, "cuda_version", None)}
+    return {name: version for name, version in found.items() if version}
 
 
 def devices() -> list[str]:

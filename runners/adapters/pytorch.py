@@ -1,12 +1,12 @@
 """PyTorch: `.pt2` archives of torch.export, never a pickle of somebody's class."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.export.passes import move_to_device_pass
 
@@ -16,10 +16,16 @@ from runners.failure import Failure, words
 FORMATS = ("pt2",)
 MEASURES = True
 
+_LIBRARIES = {"mkl": r"Math Kernel Library Version ([\w.]+)", "onednn": r"MKL-DNN v([\w.]+)"}
+
 
 def versions() -> dict[str, str]:
-    """PyTorch, and NumPy, whose arrays it takes."""
-    return {"torch": torch.__version__, "numpy": np.__version__}
+    """PyTorch and the libraries that it was built with, from its own description of the build."""
+    built = torch.__config__.show()
+    searched = {name: re.search(pattern, built) for name, pattern in _LIBRARIES.items()}
+    found = {name: match[1] for name, match in searched.items() if match}
+    on_gpus = {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+    return {"torch": torch.__version__, **found} | {name: str(version) for name, version in on_gpus.items() if version}
 
 
 def devices() -> list[str]:

@@ -11,6 +11,7 @@ from orchestrator.selftest.check import KINDS, judge
 from orchestrator.selftest.model import Pool
 from orchestrator.selftest.processes import Process, process
 from orchestrator.selftest.settings import Settings
+from orchestrator.suite import load_suite
 
 SETTINGS = Settings(pairs=40)
 
@@ -27,6 +28,10 @@ def pool(slower: float = 1.0, scatter: float = 0.005, quiet: bool = True, noise:
         return TrialSamples(values, np.full(40, 8), undisturbed, np.where(undisturbed, 1.0, 2.0))
 
     return Pool(tuple(trial(40_000 * slower) for _ in range(30)), tuple(trial(40_000) for _ in range(15)))
+
+
+def test_a_thorough_comparison_has_the_trials_of_the_thorough_suite() -> None:
+    assert load_suite("thorough").trials.timing == SETTINGS.thorough_trials
 
 
 def test_an_honest_harness_passes_every_check_of_the_pool() -> None:
