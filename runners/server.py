@@ -20,6 +20,12 @@ from runners.supervisor import adopt_orphans
 _RUNNER = runner_pb2.DESCRIPTOR.services_by_name["Runner"].full_name
 _THREADS = 16  # callers who wait for their turn hold one each; health must still be answered
 _DRAIN_S = 5.0
+_OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    # What a caller may send ahead is fixed: the window that gRPC would choose grows to 100 MiB while the disk is slow.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 4 << 20),
+]
 
 
 class ListenError(Exception):
@@ -41,7 +47,7 @@ def serve(runtime: str, listen: str, store: Path, exit_on_stdin_eof: bool) -> No
     require_private(listen)
     keep_freed_memory()
     adopt_orphans()
-    server = grpc.server(futures.ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(futures.ThreadPoolExecutor(_THREADS), options=_OPTIONS)
     runner_pb2_grpc.add_RunnerServicer_to_server(RunnerService(runtime, Store(store)), server)
     healthy = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
