@@ -1,10 +1,12 @@
-"""What the server orders from a worker, as plain values; their fields are those of the contract."""
+"""What the server orders from a worker, as plain values; their fields are those of the contract.
 
-from dataclasses import dataclass
+Named tuples here and in what else every worker imports: the module `dataclasses` costs a trial some 10 ms.
+"""
+
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(NamedTuple):
     """What to execute, where and how; `artifact` is a path."""
 
     runtime: str
@@ -14,8 +16,7 @@ class Session:
     threads: int
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What to measure; `memory` makes it a memory trial, `inputs` is a path."""
 
     memory: bool
@@ -25,8 +26,7 @@ class Plan:
     reference_best_ns: float
 
 
-@dataclass(frozen=True)
-class StopRule:
+class StopRule(NamedTuple):
     """When a timing trial has enough."""
 
     min_samples: int

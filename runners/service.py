@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
@@ -106,7 +105,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
                 raise Failure("infer", "refused", "Predict: the first message must open the session")
             session = self._session(first.open)
             with self._worker(context, session.threads, None) as worker:
-                worker.send({"job": "predict", "session": asdict(session)})
+                worker.send({"job": "predict", "session": session._asdict()})
                 while worker.receive().header["phase"] != "first":
                     pass
                 for batch in _batches(request_iterator):
@@ -148,7 +147,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
             max_warmup_ns=request.stop_rule.max_warmup_ns,
         )
         session = self._session(request.session)
-        return {"job": "measure", "session": asdict(session), "plan": asdict(plan), "stop_rule": asdict(rule)}
+        return {"job": "measure", "session": session._asdict(), "plan": plan._asdict(), "stop_rule": rule._asdict()}
 
     @contextmanager
     def _worker(self, context: grpc.ServicerContext, threads: int, timeout_s: float | None) -> Iterator[Worker]:

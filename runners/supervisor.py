@@ -9,14 +9,13 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, Self
 
 import psutil
 
-from runners import channel
-from runners.channel import Message
+from runners.channel import Channel, Message
 from runners.failure import STAGE_OF_PHASE, Failure, Stage, one_line, tells_of_exhaustion
 from runners.measure import cgroup
 from runners.measure.threads import environment
@@ -49,7 +48,7 @@ class Worker:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         self._folder = tempfile.TemporaryDirectory(prefix="pb-", ignore_cleanup_errors=True)
         self._kills_before = cgroup.out_of_memory_kills()
-        self._connection, self._process = _start(threads, self._output.fileno(), self._folder.name)
+        self._channel, self._process = _start(threads, self._output.fileno(), self._folder.name)
         self._exit = [os.pidfd_open(self._process.pid)] if sys.platform == "linux" else []
         self._watchdog = threading.Timer(
             min(timeout_s or threading.TIMEOUT_MAX, threading.TIMEOUT_MAX), self._time_out, [timeout_s]
@@ -69,7 +68,7 @@ class Worker:
             self._process.wait()
             _end_orphans()
             self._ended = True
-        self._connection.close()
+        self._channel.close()
         self._output.close()
         self._folder.cleanup()
         for descriptor in self._exit:
@@ -82,7 +81,7 @@ class Worker:
             Failure: as `receive`.
         """
         try:
-            channel.send(self._connection, header, tensors)
+            self._channel.send(header, tensors)
         except OSError:
             raise self._death() from None
 
@@ -93,9 +92,9 @@ class Worker:
             Failure: what the worker says went wrong; or how it died.
         """
         try:
-            if self._connection not in wait([self._connection, *self._exit]):
+            if self._channel.fileno() not in wait([self._channel.fileno(), *self._exit]):
                 raise EOFError  # a child of the worker may still hold the other end of the socket
-            message = channel.receive(self._connection)
+            message = self._channel.receive()
         except (EOFError, OSError):
             raise self._death() from None
         if "failure" in message.header:
@@ -152,7 +151,7 @@ def _end_orphans() -> None:
         psutil.wait_procs(orphans)
 
 
-def _start(threads: int, output: int, temporary: str) -> tuple[Connection, subprocess.Popen[bytes]]:
+def _start(threads: int, output: int, temporary: str) -> tuple[Channel, subprocess.Popen[bytes]]:
     """`temporary` takes the files that frameworks leave behind; -P, lest the current folder's files pass for theirs."""
     ours, theirs = socket.socketpair()
     with theirs:
@@ -165,4 +164,4 @@ def _start(threads: int, output: int, temporary: str) -> tuple[Connection, subpr
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Connection(ours.detach()), process
+    return Channel(ours.detach()), process

@@ -1,10 +1,9 @@
 """A tensor on its way between the server and its worker, for which neither needs NumPy."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """`data` holds the elements little-endian and in C order; `dtype` is NumPy's name."""
 
     name: str

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def run(session: Session, plan: Plan, rule: StopRule, announce: Callable[[str], 
         warmup = timing.warm_up(call, rule.max_warmup_ns)
     with phase("steady"):
         recorder.steady(call, rule, warmup)
-    read_back = {"placement": asdict(model.placement()), "threads_in_force": model.threads_in_force()}
+    read_back = {"placement": model.placement()._asdict(), "threads_in_force": model.threads_in_force()}
     model.close()
     return recorder.result() | read_back
 

@@ -9,11 +9,11 @@ import os
 import resource
 import signal
 import sys
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from runners import channel, trial
+from runners import trial
+from runners.channel import Channel
 from runners.failure import Failure, unexpected
 from runners.jobs import Plan, Session, StopRule
 
@@ -27,17 +27,17 @@ def main() -> None:
     descriptor, server_pid = map(int, sys.argv[1:])
     _die_with(server_pid)
     _limit_memory()
-    connection = Connection(descriptor)
-    job = channel.receive(connection).header
+    channel = Channel(descriptor)
+    job = channel.receive().header
     try:
-        _JOBS[job["job"]](connection, job)
+        _JOBS[job["job"]](channel, job)
     except Failure as failure:
-        _send_failure(connection, failure)
+        _send_failure(channel, failure)
     except Exception as error:
-        _send_failure(connection, unexpected("measure", error))
+        _send_failure(channel, unexpected("measure", error))
 
 
-def describe(connection: Connection, job: dict[str, Any]) -> None:
+def describe(channel: Channel, job: dict[str, Any]) -> None:
     """What only the framework knows of this runner."""
     adapter = trial.import_runtime(job["runtime"])
     from runners import arrays  # as where a trial imports it: after the framework
@@ -47,38 +47,36 @@ def describe(connection: Connection, job: dict[str, Any]) -> None:
         "devices": adapter.devices(),
         "formats": adapter.FORMATS,
     }
-    channel.send(connection, {"description": described})
+    channel.send({"description": described})
 
 
-def measure(connection: Connection, job: dict[str, Any]) -> None:
+def measure(channel: Channel, job: dict[str, Any]) -> None:
     """One trial; the phases are announced between what is measured."""
     session, plan, rule = Session(**job["session"]), Plan(**job["plan"]), StopRule(**job["stop_rule"])
-    result = trial.run(session, plan, rule, lambda phase: channel.send(connection, {"phase": phase}))
-    channel.send(connection, {"result": result})
+    result = trial.run(session, plan, rule, lambda phase: channel.send({"phase": phase}))
+    channel.send({"result": result})
 
 
-def predict(connection: Connection, job: dict[str, Any]) -> None:
+def predict(channel: Channel, job: dict[str, Any]) -> None:
     """Answers one batch after the other, until its server ends it."""
     session = Session(**job["session"])
-    channel.send(connection, {"phase": "load"})
+    channel.send({"phase": "load"})
     with trial.failing_at("load"):
         adapter = trial.import_runtime(session.runtime)
         trial.require(adapter, session)
         model = trial.load(adapter, session)
     from runners import arrays  # a trial must not find NumPy imported
 
-    channel.send(connection, {"phase": "first"})
+    channel.send({"phase": "first"})
     with trial.failing_at("infer"):
         while True:
-            batch = arrays.feed(model, arrays.from_tensors(channel.receive(connection).tensors))
+            batch = arrays.feed(model, arrays.from_tensors(channel.receive().tensors))
             outputs = model.fetch(model.bind(batch, compute_only=False)())
-            channel.send(connection, {}, arrays.to_tensors(outputs))
+            channel.send({}, arrays.to_tensors(outputs))
 
 
-def _send_failure(connection: Connection, failure: Failure) -> None:
-    channel.send(
-        connection, {"failure": {"stage": failure.stage, "symptom": failure.symptom, "message": failure.message}}
-    )
+def _send_failure(channel: Channel, failure: Failure) -> None:
+    channel.send({"failure": {"stage": failure.stage, "symptom": failure.symptom, "message": failure.message}})
 
 
 def _limit_memory() -> None:

@@ -6,11 +6,9 @@ trial. NumPy's arrays come in and go out, so nothing above an adapter knows a fr
 """
 
 import importlib
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, cast
 
 if TYPE_CHECKING:  # NumPy is imported with a framework, as part of what that costs
     from numpy.typing import NDArray
@@ -19,8 +17,7 @@ Array: TypeAlias = "NDArray[Any]"
 Arrays: TypeAlias = Mapping[str, "NDArray[Any]"]
 
 
-@dataclass(frozen=True)
-class TensorSpec:
+class TensorSpec(NamedTuple):
     """An input of an artifact: its name, NumPy's name of its dtype, and its shape with None where any size fits."""
 
     name: str
@@ -28,8 +25,7 @@ class TensorSpec:
     shape: tuple[int | None, ...]
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(NamedTuple):
     """Where a graph runs: by device or execution provider the number of "nodes", "tensors" or "operations" there."""
 
     counts: dict[str, int]
@@ -93,6 +89,8 @@ class Adapter(Protocol):
 
 def runtimes() -> list[str]:
     """Names of the runtimes that have an adapter, whether their framework is installed or not."""
+    import pkgutil  # here, because only a server asks
+
     return sorted(
         module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
     )

@@ -3,15 +3,13 @@
 import gc
 import resource
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 from runners.jobs import StopRule
 from runners.measure.reference import (
     UNDISTURBED_WITHIN,
     Reference,
-    SharedReference,
     median_reference_ns,
     reference_ns,
 )
@@ -37,8 +35,7 @@ _STILL_FALLING = 0.99
 Call = Callable[[], object]
 
 
-@dataclass(frozen=True)
-class Warmup:
+class Warmup(NamedTuple):
     """How long it took, the fastest inference near its end, and whether it had settled by then."""
 
     duration_ns: int
@@ -85,23 +82,22 @@ def block_size(sample_ns: int, block_ns: int = BLOCK_NS) -> int:
     return 1 << max(0, (block_ns // max(sample_ns, 1)).bit_length() - 1)
 
 
-@dataclass
 class Blocks:
     """Samples, the blocks they came in, and a reference before the first block and after each one.
 
-    `host_best_ns` is what undisturbed means; where it is 0, the best reference so far takes its place.
+    Args:
+        host_best_ns: what undisturbed means; where it is 0, the best reference so far takes its place.
     """
 
-    host_best_ns: float
-    samples_ns: list[int] = field(default_factory=list)
-    block_samples: list[int] = field(default_factory=list)
-    references_ns: list[int] = field(default_factory=list)
-    waits_ns: list[int] = field(default_factory=list)
-    total_ns: int = 0
-    undisturbed_samples: int = 0
-
-    def __post_init__(self) -> None:
-        self._best_ns = self.host_best_ns or float("inf")
+    def __init__(self, host_best_ns: float) -> None:
+        self.host_best_ns = host_best_ns
+        self.samples_ns: list[int] = []
+        self.block_samples: list[int] = []
+        self.references_ns: list[int] = []
+        self.waits_ns: list[int] = []
+        self.total_ns = 0
+        self.undisturbed_samples = 0
+        self._best_ns = host_best_ns or float("inf")
 
     def add_reference(self, reference_ns: int) -> None:
         """Takes the reference after the latest block, or the first of all; a new best one judges all blocks again."""
@@ -193,6 +189,8 @@ def _reference(threads: int, working: WorkingThreads, sample_ns: int) -> Referen
     """One core is asked by the timing thread itself, several by threads of their own where threads can be bound."""
     processors = working.processors() if threads > 1 else []
     if len(processors) > 1:
+        from runners.measure.shared_reference import SharedReference  # its imports cost the other trials nothing
+
         return SharedReference(processors[:threads])
     return median_reference_ns if sample_ns >= LONG_SAMPLE_NS else reference_ns
 
