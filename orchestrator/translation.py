@@ -76,6 +76,7 @@ def _timing_section(result: api.TrialResult, request: api.MeasureRequest, refere
         first_ns=phases.first_ns,
         warmup_ns=phases.warmup_ns,
         warmup_samples=phases.warmup_samples,
+        cached_load_ns=phases.cached_load_ns or None,
         samples_ns=tuple(timing.samples_ns),
         block_samples=tuple(timing.block_samples),
         references_ns=tuple(timing.references_ns),
@@ -110,5 +111,7 @@ def _memory_section(result: api.TrialResult) -> MemorySection:
         ),
         container_peak_bytes=memory.container_peak_bytes,
         peak_source=memory.peak_source,
+        device_peak_bytes=memory.device_peak_bytes or None,
+        device_delta_bytes=memory.device_delta_bytes or None,
         timeline=tuple(MemorySample(at_ns=sample.at_ns, rss_bytes=sample.rss_bytes) for sample in memory.timeline),
     )

@@ -55,6 +55,9 @@ class TimingSection(Record):
     first_ns: Nanoseconds = Field(description="first, cold inference")
     warmup_ns: Nanoseconds = Field(description="length of the warm-up")
     warmup_samples: Count = Field(description="inferences of the warm-up")
+    cached_load_ns: Nanoseconds | None = Field(
+        default=None, description="loading what an earlier load left compiled; null where nothing is kept"
+    )
     samples_ns: tuple[Nanoseconds, ...] = Field(min_length=1, description="every sample of the steady phase, in order")
     block_samples: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         description="samples of consecutive blocks; they sum to all samples"
@@ -120,6 +123,12 @@ class MemorySection(Record):
     phases: tuple[PhaseMemory, ...] = Field(min_length=1, description="in the order of the phases")
     container_peak_bytes: Bytes = Field(
         description="the container's peak since it began, not this trial's alone; 0 outside a container"
+    )
+    device_peak_bytes: Bytes | None = Field(
+        default=None, description="the device's memory that the runtime's allocator held at most; null on a CPU"
+    )
+    device_delta_bytes: Bytes | None = Field(
+        default=None, description="how much less of the device's memory was free at the end; null on a CPU"
     )
     peak_source: str = Field(description='what kept peak_bytes: "VmHWM", "phys_footprint_peak" or "sampled"')
     timeline: tuple[MemorySample, ...] = Field(default=(), description="sampled by memory_profiler, for plots only")

@@ -1,0 +1,109 @@
+"""Models that go wrong in a campaign: each ends as its own failure rows, and the others go on."""
+
+import io
+import threading
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from rich.console import Console
+
+from orchestrator import campaign
+from orchestrator.artifacts import Artifact, sha256_of
+from orchestrator.cases import ArtifactName, Case
+from orchestrator.host import HostRun, Prepared
+from orchestrator.inventory import load_inventory
+from orchestrator.launch.process import ProcessLauncher
+from orchestrator.plan import Check, Plan
+from orchestrator.preparation import Inputs
+from orchestrator.progress import Narrator
+from orchestrator.recorder import Recorder
+from orchestrator.results.schema import Row
+from orchestrator.suite import Suite
+from tests.runners import models
+
+SUITE = {
+    "name": "failures",
+    "models": [{"name": "lenet5", "data": "digits"}],
+    "runtimes": ["onnxruntime"],
+    "trials": {"timing": 2, "memory": 0},
+    "stop_rule": {"min_time_s": 0.01, "max_time_s": 0.05, "max_warmup_s": 0.05},
+    "trial_timeout_s": 3,
+}
+SAMPLES = models.inputs(40)
+MODELS = {
+    "good": models.dense("onnx", Path()),
+    "hangs": models.endless_onnx(),
+    "greedy": models.greedy_onnx(1 << 50),
+    "nan": models.dense("onnx", Path(), bias=np.full(3, np.nan, np.float32)),
+    "fixed": models.dense("onnx", Path(), batch=1),
+    "unknown": models.unknown_operator_onnx(),
+    "torn": models.dense("onnx", Path())[:100],
+}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
+    """Model -> the rows of a campaign in which each is checked once and measured twice in batches of 2."""
+    folder = tmp_path_factory.mktemp("failures")
+    suite = Suite.model_validate(SUITE)
+    inventory = load_inventory(None, suite.runtimes)
+    (host,) = inventory.hosts
+    names = {model: ArtifactName(model, "keras", "onnx", "float32") for model in MODELS}
+    prepared = {names[model]: _prepared(content, suite, folder / model) for model, content in MODELS.items()}
+    plan = Plan(
+        tuple(names.values()),
+        tuple(Check(name, host.name, "onnxruntime-cpu", "cpu") for name in names.values()),
+        tuple(Case(name, host.name, "onnxruntime-cpu", "onnxruntime", "cpu", 2, 1) for name in names.values()),
+    )
+    store = campaign.open_folder(suite, inventory, folder / "campaign")
+    with Narrator(Console(file=io.StringIO())) as narrator:
+        run = HostRun(
+            host, plan, suite, prepared, Recorder(store), ProcessLauncher(), narrator, defaultdict(threading.Lock)
+        )
+        run.execute()
+    assert not psutil.Process().children(recursive=True)
+    found = list(store.rows())
+    return {model: [row for row in found if row.model == model] for model in MODELS}
+
+
+def _prepared(content: bytes, suite: Suite, path: Path) -> Prepared:
+    path.write_bytes(content)
+    inputs = path.with_suffix(".npz")
+    np.savez(inputs, input=SAMPLES)
+    artifact = Artifact(sha256_of(path), len(content), "onnx", "float32", path, {})
+    labels = np.zeros(len(SAMPLES), np.int64)
+    return Prepared(
+        suite.models[0],
+        artifact,
+        Inputs("made-up", inputs, sha256_of(inputs), labels, {}),
+        models.answers(SAMPLES),
+    )
+
+
+def test_a_model_that_is_right_goes_on_among_those_that_are_not(rows: dict[str, list[Row]]) -> None:
+    assert [(row.kind, row.status) for row in rows["good"]] == [("check", "ok"), ("timing", "ok"), ("timing", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("model", "stages", "symptom"),
+    [
+        ("hangs", {"infer"}, "timeout"),
+        ("greedy", {"infer"}, "out-of-memory"),
+        ("nan", {"compare", "infer"}, "wrong-output"),
+        ("fixed", {"infer"}, "refused"),
+        ("unknown", {"load"}, "unsupported-operator"),
+        ("torn", {"load"}, "refused"),
+    ],
+)
+def test_a_failure_is_a_row_of_its_own_and_is_not_tried_again(
+    rows: dict[str, list[Row]], model: str, stages: set[str], symptom: str
+) -> None:
+    assert sorted(row.kind for row in rows[model]) == ["check", "timing"]
+    assert {row.stage for row in rows[model]} == stages
+    for row in rows[model]:
+        assert (row.status, row.symptom) == ("failed", symptom), row.message
+        assert row.message
+        assert row.duration_ns < 20e9
