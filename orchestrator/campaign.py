@@ -21,6 +21,7 @@ from orchestrator.host import HostRun, Prepared
 from orchestrator.inventory import Inventory
 from orchestrator.launch import Launcher
 from orchestrator.plan import Plan, artifacts_of
+from orchestrator.preparation import Origin
 from orchestrator.progress import Narrator
 from orchestrator.recorder import Recorder
 from orchestrator.results.schema import ArtifactSection, Campaign, Identity
@@ -45,11 +46,22 @@ def default_folder(suite: Suite) -> Path:
     return Path("results") / f"{suite.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
 
-def run(plan: Plan, suite: Suite, inventory: Inventory, store: Store, launcher: Launcher, narrator: Narrator) -> None:
-    """Does what the plan of `suite` on `inventory` says, but for what `store` has already; a row for all that ends."""
+def run(
+    plan: Plan,
+    suite: Suite,
+    inventory: Inventory,
+    store: Store,
+    launcher: Launcher,
+    narrator: Narrator,
+    data_dir: Path | None = None,
+) -> None:
+    """Does what the plan of `suite` on `inventory` says, but for what `store` has already; a row for all that ends.
+
+    Files of data sets are looked for in `data_dir`, too.
+    """
     recorder = Recorder(store)
     narrator.expect(len(plan.artifacts))
-    prepared = _prepare(plan, suite, recorder, narrator)
+    prepared = _prepare(plan, suite, recorder, narrator, data_dir)
     turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
     runs = [HostRun(host, plan, suite, prepared, recorder, launcher, narrator, turns) for host in inventory.hosts]
     _execute(runs)
@@ -87,7 +99,7 @@ def _versions() -> dict[str, str]:
 
 
 def _prepare(
-    plan: Plan, suite: Suite, recorder: Recorder, narrator: Narrator
+    plan: Plan, suite: Suite, recorder: Recorder, narrator: Narrator, data_dir: Path | None
 ) -> dict[ArtifactName, Prepared | CaseFailure]:
     """Every artifact of the plan with its inputs and expected answers, or why it could not be made.
 
@@ -95,7 +107,7 @@ def _prepare(
     """
     cache = Cache()
     workshops = [
-        _Workshop(cache, entry, framework, suite, recorder, narrator)
+        _Workshop(cache, entry, Origin(entry.name, framework, entry.data, data_dir), suite, recorder, narrator)
         for entry in suite.models
         for framework in entry.source_frameworks
     ]
@@ -115,14 +127,14 @@ class _Workshop:
 
     cache: Cache
     entry: ModelEntry
-    source_framework: str
+    origin: Origin
     suite: Suite
     recorder: Recorder
     narrator: Narrator
 
     def make(self) -> dict[ArtifactName, Prepared | CaseFailure]:
         """The source, then its conversions; each ends as a row."""
-        source, *conversions = artifacts_of(self.entry, self.source_framework, self.suite)
+        source, *conversions = artifacts_of(self.entry, self.origin.source_framework, self.suite)
         made = {source: self._step(source, self._source)}
         for name in conversions:
             made[name] = self._step(name, partial(self._convert, made[source], name))
@@ -141,16 +153,22 @@ class _Workshop:
 
     def _source(self) -> Prepared:
         """The trained network, with its own answers, which are expected of its conversions."""
-        name, framework, data = self.entry.name, self.source_framework, self.entry.data
-        inputs = preparation.prepare_inputs(self.cache, framework, data)
-        artifact = preparation.prepare_source(self.cache, name, framework, data, self.entry.training, self.suite.seed)
-        answers = preparation.source_answers(self.cache, artifact, framework, inputs)
+        what = f"{self.origin.model} ({self.origin.source_framework}): training"
+        inputs = preparation.prepare_inputs(self.cache, self.origin, self.entry.test_samples)
+        artifact = preparation.prepare_source(
+            self.cache,
+            self.origin,
+            self.entry.training,
+            self.suite.seed,
+            lambda told: self.narrator.begin(f"{what}, {told}"),
+        )
+        answers = preparation.source_answers(self.cache, artifact, self.origin.source_framework, inputs)
         return Prepared(self.entry, artifact, inputs, next(iter(answers.values())))
 
     def _convert(self, source: Prepared | CaseFailure, name: ArtifactName) -> Prepared:
         if isinstance(source, CaseFailure):
             raise source
-        artifact = preparation.convert(self.cache, source.artifact, self.source_framework, name.format, name.precision)
+        artifact = preparation.convert(self.cache, source.artifact, name.source_framework, name.format, name.precision)
         return replace(source, artifact=artifact)
 
 

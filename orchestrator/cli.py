@@ -74,6 +74,12 @@ def run(
         typer.Option(help="Folder of the campaign; one that was cut off goes on. Default: results/SUITE-TIME."),
     ] = None,
     launcher: LauncherOption = LauncherName.AUTO,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PORTBENCH_DATA", help="Folder of data sets: DIR/fashion-mnist/train-images-idx3-ubyte.gz and so on."
+        ),
+    ] = None,
 ) -> None:
     """Convert the suite's models, ship them to the runners, measure, and print a table.
 
@@ -93,7 +99,7 @@ def run(
     folder = out or campaign.default_folder(wanted)
     store = campaign.open_folder(wanted, inventory, folder)
     with Narrator(Console(stderr=True)) as narrator:
-        campaign.run(planned, wanted, inventory, store, _launcher(launcher), narrator)
+        campaign.run(planned, wanted, inventory, store, _launcher(launcher), narrator, data_dir)
     if any(case.status != "ok" for case in _show_table(folder)):
         raise typer.Exit(EXIT_SOME_FAILED)
 

@@ -39,11 +39,11 @@ def compare(
     """
     _refuse_unlike(expected, answers)
     differences = np.abs(answers.astype(np.float64) - expected.astype(np.float64))
-    classes = _classes(answers)
+    answered = classes(answers)
     return Fidelity(
         samples=len(answers),
-        accuracy=None if labels is None else float((classes == labels).mean()),
-        label_agreement=float((classes == _classes(expected)).mean()),
+        accuracy=None if labels is None else float((answered == labels).mean()),
+        label_agreement=float((answered == classes(expected)).mean()),
         max_abs_error=float(differences.max()),
         mean_abs_error=float(differences.mean()),
         batch_invariant=None if one_at_a_time is None else _equal(one_at_a_time, answers[: len(one_at_a_time)]),
@@ -63,15 +63,15 @@ def _refuse_unlike(expected: NDArray[Any], answers: NDArray[Any]) -> None:
             raise CaseFailure(Stage.COMPARE, Symptom.WRONG_OUTPUT, message)
 
 
-def _classes(answers: NDArray[Any]) -> NDArray[np.int64]:
-    """The most probable class of each sample; the first of equals."""
+def classes(answers: NDArray[Any]) -> NDArray[np.int64]:
+    """The most probable class of each sample; the first of equals. Of one probability the class is 1 above a half."""
     if answers.ndim == 1 or answers.shape[-1] == 1:
         return (answers.reshape(len(answers)) > 0.5).astype(np.int64)
-    classes: NDArray[np.int64] = answers.argmax(axis=-1)
-    return classes
+    found: NDArray[np.int64] = answers.argmax(axis=-1)
+    return found
 
 
 def _equal(alone: NDArray[Any], batched: NDArray[Any]) -> bool:
-    if alone.shape != batched.shape or not np.array_equal(_classes(alone), _classes(batched)):
+    if alone.shape != batched.shape or not np.array_equal(classes(alone), classes(batched)):
         return False
     return bool(np.allclose(alone, batched, rtol=0, atol=_BATCH_TOLERANCE * float(np.abs(batched).max(initial=0))))

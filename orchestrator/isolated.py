@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -32,8 +32,13 @@ _ENVIRONMENT = {
 _OUT_OF_MEMORY = re.compile(
     r"bad_alloc|can't allocate memory|cannot allocate memory|OOM when allocating", re.IGNORECASE
 )
+_CHILD = "from orchestrator.isolated import serve; serve()"
 _TAIL_BYTES = 4096
 _MESSAGE_CHARACTERS = 600
+
+
+_to_parent: Connection | None = None
+"""Set in the process of a call."""
 
 
 class StoppedError(Exception):
@@ -77,11 +82,19 @@ def stop() -> None:
     _calls.stop()
 
 
-def call(function: str, /, *, timeout_s: float, stage: Stage, **kwargs: JSON) -> dict[str, JSON]:
+def call(
+    function: str,
+    /,
+    *,
+    timeout_s: float,
+    stage: Stage,
+    on_told: Callable[[str], None] = lambda _told: None,
+    **kwargs: JSON,
+) -> dict[str, JSON]:
     """Calls `package.module:function` with `kwargs` in a fresh process of its own session.
 
     The process has this one's module path. It, all it started and its temporary files are gone when this returns, and
-    it ends when this process dies.
+    it ends when this process dies. What the function tells of its progress goes to `on_told`.
 
     Returns:
         What the function returned, a dictionary, with `duration_ns` (the function, without the import of its module)
@@ -97,7 +110,7 @@ def call(function: str, /, *, timeout_s: float, stage: Stage, **kwargs: JSON) ->
     with channel, tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory(prefix="pb-") as folder:
         with child_channel:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "orchestrator.isolated", str(child_channel.fileno())],
+                [sys.executable, "-P", "-c", _CHILD, str(child_channel.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -109,7 +122,7 @@ def call(function: str, /, *, timeout_s: float, stage: Stage, **kwargs: JSON) ->
             )
         try:
             with _calls.under_way(process):
-                answer = _answer(channel, request, timeout_s)
+                answer = _answer(channel, request, timeout_s, on_told)
         except TimeoutError:
             message = (
                 f"{function} took longer than the {timeout_s:g} s allowed; use a smaller model or a faster machine"
@@ -137,16 +150,27 @@ def failing_at(stage: Stage) -> Iterator[None]:
         raise _failure(error, stage) from error
 
 
-def _answer(channel: Connection, request: bytes, timeout_s: float) -> dict[str, Any] | None:
+def tell(progress: str) -> None:
+    """Within a called function: a line on how it goes, for people."""
+    if _to_parent is not None:
+        _to_parent.send_bytes(json.dumps({"told": progress}).encode())
+
+
+def _answer(
+    channel: Connection, request: bytes, timeout_s: float, on_told: Callable[[str], None]
+) -> dict[str, Any] | None:
     """None when the process died without an answer."""
+    end_s = time.monotonic() + timeout_s
     try:
         channel.send_bytes(request)
-        if not channel.poll(timeout_s):
-            raise TimeoutError
-        answer: dict[str, Any] = json.loads(channel.recv_bytes())
+        while channel.poll(max(0.0, end_s - time.monotonic())):
+            answer: dict[str, Any] = json.loads(channel.recv_bytes())
+            if "told" not in answer:
+                return answer
+            on_told(answer["told"])
     except (EOFError, ConnectionError):
         return None
-    return answer
+    raise TimeoutError
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -179,8 +203,12 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _serve(channel: Connection) -> None:
-    """The child's life: one request, one answer, the end."""
+def serve() -> None:
+    """The life of a call's process: one request, one answer, the end."""
+    global _to_parent  # noqa: PLW0603 - whatever the function calls may tell something
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)
+    channel = _to_parent = Connection(descriptor)
     request = json.loads(channel.recv_bytes())
     threading.Thread(target=_die_with_parent, args=(channel,), daemon=True).start()
     try:
@@ -195,6 +223,7 @@ def _serve(channel: Connection) -> None:
         failure = _failure(error, Stage(request["stage"]))
         answer = {"failure": {"stage": failure.stage, "symptom": failure.symptom, "message": failure.message}}
     channel.send_bytes(json.dumps(answer).encode())
+    os._exit(0)  # without the frameworks' tear-down: all that matters has been sent
 
 
 def _die_with_parent(channel: Connection) -> None:
@@ -211,10 +240,3 @@ def _peak_bytes() -> int | None:
         return None
     found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
     return int(found[1]) * 1024 if found else None
-
-
-if __name__ == "__main__":
-    descriptor = int(sys.argv[1])
-    os.set_inheritable(descriptor, False)
-    _serve(Connection(descriptor))
-    os._exit(0)  # without the frameworks' tear-down: all that matters has been sent

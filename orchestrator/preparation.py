@@ -3,14 +3,12 @@
 Nothing here is kept between calls; different artifacts can be prepared side by side.
 """
 
-import importlib
 import importlib.metadata
 import importlib.util
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +16,39 @@ from numpy.typing import NDArray
 from orchestrator import isolated
 from orchestrator.artifacts import JSON, Artifact, Cache, key_of, sha256_of
 from orchestrator.conversion import CONVERTERS, DISTRIBUTIONS
-from orchestrator.datasets import DATASETS, DataSet
+from orchestrator.datasets import DATASETS, scaled
 from orchestrator.errors import Stage
 from orchestrator.runtimes import SOURCE_FORMATS
-from orchestrator.zoo import MODELS, Training
+from orchestrator.zoo import MODELS, Network, Training
 
+_DATA_TIMEOUT_S = 3600.0
 _TRAINING_TIMEOUT_S = 24 * 3600.0
 _CONVERSION_TIMEOUT_S = 900.0
 _ANSWERS_TIMEOUT_S = 3600.0
 
 _SOURCE_MODULES = {"keras": "orchestrator.zoo.keras_source", "pytorch": "orchestrator.zoo.pytorch_source"}
 _SOURCE_DISTRIBUTIONS = {"keras": ("keras", "tensorflow"), "pytorch": ("torch",)}
+_SHARED_BY_DATASETS = tuple(f"orchestrator.datasets.{name}" for name in ("images", "idx", "tokens"))
+_BUILT_FOR = ("vocabulary", "length")
+"""Facts of a data set that its networks are built for."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a source model is made from: a network of the zoo in a source framework, and a data set.
+
+    `data_dir` is a folder of the user's in which the data set's files may be.
+    """
+
+    model: str
+    source_framework: str
+    data: str
+    data_dir: Path | None = None
+
+    @property
+    def network(self) -> Network:
+        """Its row of the zoo."""
+        return MODELS[self.model, self.source_framework]
 
 
 @dataclass(frozen=True)
@@ -42,45 +62,54 @@ class Inputs:
     details: dict[str, JSON]
 
 
-def prepare_inputs(cache: Cache, source_framework: str, data: str) -> Inputs:
-    """The test part of the data set `data` in the layout of `source_framework`."""
-    samples = _samples(cache, source_framework, data)
+def prepare_inputs(cache: Cache, origin: Origin, test_samples: int | None = None) -> Inputs:
+    """The test part of the data set as the network takes it, or the first `test_samples` of it.
+
+    Raises:
+        CaseFailure: (train) the data set cannot be had.
+    """
+    samples = _samples(cache, origin)
 
     def make(target: Path) -> dict[str, JSON]:
         with np.load(samples.path) as archive, target.open("wb") as file:
-            np.savez(file, input=archive["test_inputs"])
-            shape: list[JSON] = list(archive["test_inputs"].shape)
-        return {"shape": shape, **samples.details}
+            inputs = scaled(archive["test_inputs"][:test_samples])
+            np.savez(file, input=inputs)
+        return {"shape": list(inputs.shape), **samples.details}
 
-    inputs = _cached(cache, key_of("inputs", samples.sha256), "npz", "float32", make)
+    key = key_of("inputs", samples.sha256, test_samples)
+    inputs = _cached(cache, key, "npz", "float32", make)
     with np.load(samples.path) as archive:
-        labels = archive["test_labels"]
-    return Inputs(data, inputs.path, inputs.sha256, labels, inputs.details)
+        labels = archive["test_labels"][:test_samples]
+    return Inputs(origin.data, inputs.path, inputs.sha256, labels, inputs.details)
 
 
 def prepare_source(
-    cache: Cache, model: str, source_framework: str, data: str, training: Training, seed: int
+    cache: Cache,
+    origin: Origin,
+    training: Training,
+    seed: int,
+    on_told: Callable[[str], None] = lambda _told: None,
 ) -> Artifact:
-    """The trained network in its source framework's own format.
+    """The trained network in its source framework's own format; `on_told` hears how training goes.
 
     Raises:
         CaseFailure: (train or export) it could not be trained or stored.
     """
-    samples = _samples(cache, source_framework, data)
-    network = MODELS[model, source_framework]
-    entry = DATASETS[data]
+    samples = _samples(cache, origin)
+    network, entry = origin.network, DATASETS[origin.data]
     recipe = network.recipe.for_small_data(entry.batch_divisor, entry.rate_divisor)
     recipe = replace(recipe, epochs=training.epochs or recipe.epochs)
-    trainer = _SOURCE_MODULES[source_framework]
+    trainer = _SOURCE_MODULES[origin.source_framework]
     hyper_parameters: dict[str, JSON] = {**asdict(recipe)}
+    modules = (network.module, trainer, "orchestrator.zoo.training")
     key = key_of(
         "source",
-        [_sha256_of_module(name) for name in (network.module, trainer)],
+        [_sha256_of_module(name) for name in modules],
         samples.sha256,
         hyper_parameters,
         training.time_budget_s,
         seed,
-        _versions(_SOURCE_DISTRIBUTIONS[source_framework]),
+        _versions(_SOURCE_DISTRIBUTIONS[origin.source_framework]),
     )
 
     def make(target: Path) -> dict[str, JSON]:
@@ -88,16 +117,18 @@ def prepare_source(
             f"{trainer}:train",
             timeout_s=_TRAINING_TIMEOUT_S,
             stage=Stage.TRAIN,
+            on_told=on_told,
             module=network.module,
+            arguments={name: samples.details[name] for name in _BUILT_FOR if name in samples.details},
             data=str(samples.path),
             target=str(target),
             recipe=hyper_parameters,
             time_budget_s=training.time_budget_s,
             seed=seed,
         )
-        return {"data": data, "seed": seed, "recipe": hyper_parameters, **facts}
+        return {"data": origin.data, "seed": seed, "recipe": hyper_parameters, **facts}
 
-    return _cached(cache, key, SOURCE_FORMATS[source_framework], "float32", make)
+    return _cached(cache, key, SOURCE_FORMATS[origin.source_framework], "float32", make)
 
 
 def convert(cache: Cache, source: Artifact, source_framework: str, format: str, precision: str) -> Artifact:  # noqa: A002
@@ -157,21 +188,27 @@ def source_answers(
         return dict(archive)
 
 
-def _samples(cache: Cache, source_framework: str, data: str) -> Artifact:
+def _samples(cache: Cache, origin: Origin) -> Artifact:
     """All parts of a data set as one archive: `train_inputs`, `train_labels` and so on."""
-    module = DATASETS[data].module
-    preprocessing = key_of([_sha256_of_module(name) for name in (module, "orchestrator.datasets.images")])
+    data, module, takes = origin.data, DATASETS[origin.data].module, origin.network.inputs
+    preprocessing = key_of([_sha256_of_module(name) for name in (module, *_SHARED_BY_DATASETS)])
 
     def make(target: Path) -> dict[str, JSON]:
-        loaded: DataSet = importlib.import_module(module).load(source_framework)
-        parts = {"train": loaded.train, "validation": loaded.validation, "test": loaded.test}
-        arrays: dict[str, Any] = {f"{name}_inputs": part.inputs for name, part in parts.items()}
-        arrays |= {f"{name}_labels": part.labels for name, part in parts.items()}
-        with target.open("wb") as file:
-            np.savez(file, **arrays)
-        return {"preprocessing_sha256": preprocessing}
+        facts = isolated.call(
+            "orchestrator.datasets.archive:write",
+            timeout_s=_DATA_TIMEOUT_S,
+            stage=Stage.TRAIN,
+            module=module,
+            source_framework=origin.source_framework,
+            inputs=takes,
+            data=data,
+            data_dir=str(origin.data_dir) if origin.data_dir else None,
+            cache=str(cache.root / "data"),
+            target=str(target),
+        )
+        return {name: facts[name] for name in _BUILT_FOR if name in facts} | {"preprocessing_sha256": preprocessing}
 
-    key = key_of("samples", data, source_framework, preprocessing, _versions(("numpy", "scikit-learn")))
+    key = key_of("samples", data, origin.source_framework, takes, preprocessing, _versions(("numpy", "scikit-learn")))
     return _cached(cache, key, "npz", "float32", make)
 
 

@@ -48,13 +48,15 @@ Once = AfterValidator(_once)
 class ModelEntry(Configuration):
     """A network of the zoo, in one or both source frameworks, on one data set.
 
-    `tolerance` is the largest absolute difference to the source's answers that is not wrong, by precision.
+    `tolerance` is the largest absolute difference to the source's answers that is not wrong, by precision; checks ask
+    for the answers to the first `test_samples` of the test set, None for all.
     """
 
     name: str
     source_frameworks: Annotated[tuple[SourceFramework, ...], Once] = Field(tuple(SOURCE_FORMATS), min_length=1)
     data: DataSet
     training: Training = Training()
+    test_samples: Count | None = None
     tolerance: Annotated[dict[Precision, Tolerance], AfterValidator(lambda given: DEFAULT_TOLERANCE | given)] = Field(
         DEFAULT_TOLERANCE
     )
@@ -65,6 +67,12 @@ class ModelEntry(Configuration):
             if (self.name, framework) not in MODELS:
                 names = ", ".join(sorted({name for name, _ in MODELS}))
                 raise ValueError(f"no model '{self.name}' in {framework}; the zoo has {names}")
+            wanted = MODELS[self.name, framework].inputs
+            if wanted not in DATASETS[self.data].inputs:
+                fitting = ", ".join(name for name, entry in DATASETS.items() if wanted in entry.inputs)
+                raise ValueError(
+                    f"'{self.name}' takes {wanted}, which '{self.data}' does not have; choose from {fitting}"
+                )
         return self
 
 

@@ -20,8 +20,9 @@ def quick_model(cache: Cache) -> Subject:
     suite = load_suite("quick")
     entry = suite.models[0]
     framework = entry.source_frameworks[0]
-    inputs = preparation.prepare_inputs(cache, framework, entry.data)
-    source = preparation.prepare_source(cache, entry.name, framework, entry.data, entry.training, suite.seed)
+    origin = preparation.Origin(entry.name, framework, entry.data)
+    inputs = preparation.prepare_inputs(cache, origin)
+    source = preparation.prepare_source(cache, origin, entry.training, suite.seed)
     artifact = preparation.convert(cache, source, framework, "onnx", "float32")
     return Subject(artifact.path, "onnx", inputs.path)
 

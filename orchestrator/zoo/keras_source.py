@@ -1,9 +1,7 @@
 """Training, exporting and asking Keras models; runs in a process of its own (orchestrator.isolated)."""
 
-import importlib
 import json
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,22 @@ import tensorflow as tf
 
 from orchestrator.artifacts import JSON, write_archive
 from orchestrator.errors import Stage
-from orchestrator.isolated import failing_at
+from orchestrator.isolated import failing_at, tell
 from orchestrator.zoo import Recipe
+from orchestrator.zoo.training import Budget, Samples, accuracy, build
 
 
 def train(
-    *, module: str, data: str, target: str, recipe: dict[str, Any], time_budget_s: float | None, seed: int
+    *,
+    module: str,
+    arguments: dict[str, JSON],
+    data: str,
+    target: str,
+    recipe: dict[str, Any],
+    time_budget_s: float | None,
+    seed: int,
 ) -> dict[str, JSON]:
-    """Trains the network that `module` builds on the archive `data`, writes it to `target` as .keras.
+    """Trains the network that `module` builds with `arguments` on the archive `data`, writes it to `target` as .keras.
 
     Returns:
         How long it was trained, and the accuracy on samples that it never saw.
@@ -29,35 +35,41 @@ def train(
     hyper = Recipe(**recipe)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    samples = np.load(data)
-    model = importlib.import_module(module).build()
+    samples = Samples(data)
+    model = build(module, arguments)
+    steps_per_epoch = -(-len(samples.labels("train")) // hyper.batch_size)
     model.compile(
-        optimizer=keras.optimizers.SGD(_schedule(hyper, len(samples["train_labels"])), hyper.momentum),
-        loss="sparse_categorical_crossentropy",  # equals the study's cross-entropy over one-hot labels
+        optimizer=_optimizer(hyper, steps_per_epoch),
+        # Equals the study's cross-entropy over one-hot labels.
+        loss="binary_crossentropy" if model.output_shape[-1] == 1 else "sparse_categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=False,  # compiled by XLA these small convolutions train several times slower on CPUs
     )
-    begin_s = time.perf_counter()
+    watch = _Watch(Budget(time_budget_s))
     history = model.fit(
-        samples["train_inputs"],
-        samples["train_labels"],
+        samples.inputs("train"),
+        samples.labels("train"),
         batch_size=hyper.batch_size,
         epochs=hyper.epochs,
         shuffle=hyper.shuffle,
-        callbacks=[_TimeBudget(time_budget_s)],
+        validation_data=(samples.inputs("validation"), samples.labels("validation")) if hyper.keep_best else None,
+        callbacks=[watch, *_keeping_best(hyper)],
         verbose=0,
     ).history
-    trained_s = time.perf_counter() - begin_s
-    accuracy = {part: _accuracy(model, samples, part) for part in ("validation", "test")}
+    trained_s, steps = watch.budget.spent_s, int(model.optimizer.iterations.numpy())
     with failing_at(Stage.EXPORT):
-        _export(model, Path(target))
+        bytes_with_optimizer = _export(model, Path(target))
     return {
         "parameters": model.count_params(),
+        "pretrained": False,
         "trained_s": trained_s,
-        "epochs": len(history["loss"]),
+        "steps": steps,
+        "epochs": steps / steps_per_epoch,
+        "ended_by": "time_budget" if watch.stopped else "epochs",
         "train_loss": history["loss"][-1],
-        "validation_accuracy": accuracy["validation"],
-        "test_accuracy": accuracy["test"],
+        "validation_accuracy": _accuracy(model, samples, "validation"),
+        "test_accuracy": _accuracy(model, samples, "test"),
+        "bytes_with_optimizer": bytes_with_optimizer,
     }
 
 
@@ -76,38 +88,63 @@ def load(path: str) -> keras.Model:
         return keras.saving.load_model(named, compile=False, safe_mode=True)
 
 
-class _TimeBudget(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    def __init__(self, budget_s: float | None) -> None:
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Ends training when its time is up, and tells how it goes."""
+
+    def __init__(self, budget: Budget) -> None:
         super().__init__()
-        self._end_s = None if budget_s is None else time.perf_counter() + budget_s
+        self.budget = budget
+        self.stopped = False
 
-    def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras's signature
-        if self._end_s is not None and time.perf_counter() > self._end_s:
-            self.model.stop_training = True
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras's signature
+        if self.budget.is_over:
+            self.stopped = self.model.stop_training = True
 
-
-def _schedule(hyper: Recipe, samples: int) -> Any:
-    if hyper.decay_epochs is None:
-        return hyper.learning_rate
-    steps = hyper.decay_epochs * -(-samples // hyper.batch_size)
-    return keras.optimizers.schedules.ExponentialDecay(hyper.learning_rate, steps, 0.1, staircase=True)
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        told = ", ".join(f"{name} {value:.3f}" for name, value in (logs or {}).items())
+        tell(f"epoch {epoch + 1}: {told}")
 
 
-def _accuracy(model: keras.Model, samples: Any, part: str) -> float:
-    answers = model.predict(samples[f"{part}_inputs"], verbose=0)
-    return float((answers.argmax(axis=1) == samples[f"{part}_labels"]).mean())
+def _keeping_best(hyper: Recipe) -> list[keras.callbacks.Callback]:
+    if not hyper.keep_best:
+        return []
+    never = hyper.epochs + 1
+    return [
+        keras.callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=never, restore_best_weights=True)
+    ]
 
 
-def _export(model: keras.Model, target: Path) -> None:
-    """Without optimizer state, which a copy that was never compiled does not have, and without dates."""
+def _optimizer(hyper: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    rate: Any = hyper.learning_rate
+    if hyper.decay_epochs is not None:
+        steps = hyper.decay_epochs * steps_per_epoch
+        rate = keras.optimizers.schedules.ExponentialDecay(rate, steps, 0.1, staircase=True)
+    if hyper.optimizer == "adam":
+        return keras.optimizers.Adam(rate, global_clipnorm=hyper.clip_norm)
+    return keras.optimizers.SGD(rate, hyper.momentum, global_clipnorm=hyper.clip_norm)
+
+
+def _accuracy(model: keras.Model, samples: Samples, part: str) -> float:
+    return accuracy(model.predict(samples.inputs(part), verbose=0), samples.labels(part))
+
+
+def _export(model: keras.Model, target: Path) -> int:
+    """Without optimizer state, which a copy that was never compiled does not have, and without dates.
+
+    Returns:
+        The size that it has with the optimizer's state.
+    """
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder) / "model.keras"
+        saved, whole = Path(folder) / "model.keras", Path(folder) / "whole.keras"
         copy.save(saved)
+        model.save(whole)
         with zipfile.ZipFile(saved) as archive:
             files = {name: archive.read(name) for name in archive.namelist()}
+        bytes_with_optimizer = whole.stat().st_size
     metadata = json.loads(files["metadata.json"])
     del metadata["date_saved"]
     files["metadata.json"] = json.dumps(metadata).encode()
     write_archive(target, files)
+    return bytes_with_optimizer

@@ -1,28 +1,39 @@
 """Training, exporting and asking PyTorch models; runs in a process of its own (orchestrator.isolated)."""
 
 import copy
-import importlib
+import io
 import tempfile
-import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from orchestrator.artifacts import JSON
 from orchestrator.errors import Stage
-from orchestrator.isolated import failing_at
+from orchestrator.isolated import failing_at, tell
 from orchestrator.zoo import Recipe
+from orchestrator.zoo.training import Budget, Samples, accuracy, build
 
 _ANSWER_BATCH = 256
+_SHIFT = 4
 
 
 def train(
-    *, module: str, data: str, target: str, recipe: dict[str, Any], time_budget_s: float | None, seed: int
+    *,
+    module: str,
+    arguments: dict[str, JSON],
+    data: str,
+    target: str,
+    recipe: dict[str, Any],
+    time_budget_s: float | None,
+    seed: int,
 ) -> dict[str, JSON]:
-    """Trains the network that `module` builds on the archive `data`, writes it to `target` as .pt2 with an open batch.
+    """Trains the network that `module` builds with `arguments` on the archive `data`, writes it to `target` as .pt2
+    with an open batch.
 
     Returns:
         How long it was trained, and the accuracy on samples that it never saw.
@@ -30,29 +41,30 @@ def train(
     hyper = Recipe(**recipe)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
-    samples = {name: torch.from_numpy(array) for name, array in np.load(data).items()}
-    model = importlib.import_module(module).build()
-    begin_s = time.perf_counter()
-    epochs, loss = _fit(model, samples, hyper, time_budget_s)
-    trained_s = time.perf_counter() - begin_s
-    model.eval()
-    accuracy = {part: _accuracy(model, samples, part) for part in ("validation", "test")}
+    samples = Samples(data)
+    model = build(module, arguments)
+    budget = Budget(time_budget_s)
+    course = _fit(model, samples, hyper, budget)
+    trained_s = budget.spent_s
     with failing_at(Stage.EXPORT):
-        _export(model, samples["test_inputs"], Path(target))
+        _export(model.eval(), samples.inputs("test"), Path(target))
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "pretrained": False,
         "trained_s": trained_s,
-        "epochs": epochs,
-        "train_loss": loss,
-        "validation_accuracy": accuracy["validation"],
-        "test_accuracy": accuracy["test"],
+        "steps": course.steps,
+        "epochs": course.steps / -(-len(samples.labels("train")) // hyper.batch_size),
+        "ended_by": "time_budget" if course.stopped else "epochs",
+        "train_loss": course.loss,
+        "validation_accuracy": _accuracy(model, samples, "validation"),
+        "test_accuracy": _accuracy(model, samples, "test"),
+        "bytes_with_optimizer": course.bytes_with_optimizer,
     }
 
 
 def answer(*, source: str, inputs: str, target: str) -> dict[str, JSON]:
     """Writes the answers of the .pt2 file `source` to every sample of `inputs` to the archive `target`."""
-    model = load(source).module()
-    np.savez(target, output_0=_answers(model, torch.from_numpy(np.load(inputs)["input"])).numpy())
+    np.savez(target, output_0=_answers(load(source).module(), np.load(inputs)["input"]))
     return {}
 
 
@@ -62,55 +74,104 @@ def load(path: str) -> torch.export.ExportedProgram:
         return torch.export.load(file)
 
 
-def _fit(
-    model: nn.Module, samples: dict[str, torch.Tensor], hyper: Recipe, time_budget_s: float | None
-) -> tuple[int, float]:
-    """Ends with the best epoch's weights, the last of equals; gives the number of epochs and the last one's loss."""
-    optimizer = torch.optim.SGD(model.parameters(), hyper.learning_rate, hyper.momentum)
+@dataclass
+class _Course:
+    """How training went; `loss` is the mean of the last epoch, as far as it went."""
+
+    steps: int = 0
+    loss: float = 0.0
+    stopped: bool = False
+    bytes_with_optimizer: int = 0
+
+
+def _fit(model: nn.Module, samples: Samples, hyper: Recipe, budget: Budget) -> _Course:
+    """Ends with the weights of the best epoch, the last of equals, if the recipe wants them."""
+    optimizer = _optimizer(model, hyper)
     decay = torch.optim.lr_scheduler.StepLR(optimizer, hyper.decay_epochs or hyper.epochs + 1)
-    begin_s = time.perf_counter()
-    best_accuracy, best_weights, epochs, loss = 0.0, model.state_dict(), 0, 0.0
-    while epochs < hyper.epochs:
-        epochs += 1
-        loss = _epoch(model.train(), optimizer, samples["train_inputs"], samples["train_labels"], hyper)
+    course, best_accuracy, best_weights = _Course(), -1.0, model.state_dict()
+    for epoch in range(1, hyper.epochs + 1):
+        _epoch(model.train(), optimizer, samples, hyper, budget, course)
         decay.step()
-        accuracy = _accuracy(model.eval(), samples, "validation")
-        if accuracy >= best_accuracy:
-            best_accuracy, best_weights = accuracy, copy.deepcopy(model.state_dict())
-        if time_budget_s is not None and time.perf_counter() - begin_s > time_budget_s:
+        reached = _accuracy(model.eval(), samples, "validation")
+        tell(f"epoch {epoch}: loss {course.loss:.3f}, val_accuracy {reached:.3f}")
+        if reached >= best_accuracy or not hyper.keep_best:
+            best_accuracy, best_weights = reached, copy.deepcopy(model.state_dict())
+        if course.stopped:
             break
+    course.bytes_with_optimizer = _size({"model": model.state_dict(), "optimizer": optimizer.state_dict()})
     model.load_state_dict(best_weights)
-    return epochs, loss
+    return course
+
+
+def _optimizer(model: nn.Module, hyper: Recipe) -> torch.optim.Optimizer:
+    if hyper.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), hyper.learning_rate)
+    return torch.optim.SGD(model.parameters(), hyper.learning_rate, hyper.momentum)
 
 
 def _epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.Tensor, labels: torch.Tensor, hyper: Recipe
-) -> float:
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    samples: Samples,
+    hyper: Recipe,
+    budget: Budget,
+    course: _Course,
+) -> None:
+    inputs, labels = (torch.from_numpy(array) for array in (samples.inputs("train"), samples.labels("train")))
     order = torch.randperm(len(labels)) if hyper.shuffle else torch.arange(len(labels))
-    total = 0.0
+    total, seen = 0.0, 0
     for chosen in order.split(hyper.batch_size):
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(inputs[chosen]), labels[chosen])
+        batch = _augmented(inputs[chosen]) if hyper.augment else inputs[chosen]
+        loss = _loss(model(batch), labels[chosen])
         loss.backward()
+        if hyper.clip_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), hyper.clip_norm)
         optimizer.step()
-        total += loss.item() * len(chosen)
-    return total / len(labels)
+        course.steps += 1
+        total, seen = total + loss.item() * len(chosen), seen + len(chosen)
+        if budget.is_over:
+            course.stopped = True
+            break
+    course.loss = total / seen
 
 
-def _accuracy(model: nn.Module, samples: dict[str, torch.Tensor], part: str) -> float:
-    answers = _answers(model, samples[f"{part}_inputs"])
-    return float((answers.argmax(1) == samples[f"{part}_labels"]).double().mean())
+def _loss(answers: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Of logits of several classes, or of one probability."""
+    if answers.shape[1] == 1:
+        return nn.functional.binary_cross_entropy(answers[:, 0], labels.float())
+    return nn.functional.cross_entropy(answers, labels)
 
 
-def _answers(model: Any, inputs: torch.Tensor) -> torch.Tensor:
+def _augmented(images: torch.Tensor) -> torch.Tensor:
+    """Each mirrored by chance, and moved by chance by up to 4 pixels over a frame of zeros."""
+    count, _, height, width = images.shape
+    mirrored = torch.where(torch.rand(count, 1, 1, 1) < 0.5, images.flip(3), images)
+    framed = nn.functional.pad(mirrored, (_SHIFT,) * 4)
+    offsets = torch.randint(0, 2 * _SHIFT + 1, (count, 2)).tolist()
+    return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in zip(framed, offsets, strict=True)])
+
+
+def _accuracy(model: nn.Module, samples: Samples, part: str) -> float:
+    return accuracy(_answers(model, samples.inputs(part)), samples.labels(part))
+
+
+def _answers(model: Any, inputs: NDArray[Any]) -> NDArray[Any]:
     with torch.inference_mode():
-        return torch.cat([model(batch) for batch in inputs.split(_ANSWER_BATCH)])
+        batches = torch.from_numpy(inputs).split(_ANSWER_BATCH)
+        return np.concatenate([model(batch).numpy() for batch in batches])
 
 
-def _export(model: nn.Module, inputs: torch.Tensor, target: Path) -> None:
+def _size(state: dict[str, Any]) -> int:
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.tell()
+
+
+def _export(model: nn.Module, inputs: NDArray[Any], target: Path) -> None:
     """Without stack traces, which tell where portbench is installed, and under one name, which the archive holds."""
     model.requires_grad_(False)
-    example = torch.zeros_like(inputs[:2])  # goes into the archive; must not share the storage of all samples
+    example = torch.from_numpy(np.zeros_like(inputs[:2]))  # goes into the archive
     program = torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)

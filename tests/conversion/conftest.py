@@ -15,7 +15,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 @pytest.fixture(scope="session", params=["keras", "pytorch"])
 def source(cache: Cache, request: pytest.FixtureRequest) -> Source:
     framework: str = request.param
-    inputs = preparation.prepare_inputs(cache, framework, "digits")
-    artifact = preparation.prepare_source(cache, "lenet5", framework, "digits", TRAINING, SEED)
+    origin = preparation.Origin("lenet5", framework, "digits")
+    inputs = preparation.prepare_inputs(cache, origin)
+    artifact = preparation.prepare_source(cache, origin, TRAINING, SEED)
     answers = preparation.source_answers(cache, artifact, framework, inputs)
     return Source(framework, inputs, artifact, answers["output_0"])

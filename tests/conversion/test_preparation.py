@@ -31,6 +31,11 @@ def test_a_trained_model_has_the_studys_parameters_and_reads_digits_it_never_saw
     assert accuracy > 0.95
     assert accuracy == pytest.approx(details["test_accuracy"])
     assert details["epochs"] == TRAINING.epochs
+    assert details["ended_by"] == "epochs"
+    assert details["pretrained"] is False
+    # Keras's copy in the study held optimizer state: none for plain descent, PyTorch's holds a momentum per weight.
+    momenta = 4 * details["parameters"] if source.framework == "pytorch" else 0
+    assert details["bytes_with_optimizer"] == pytest.approx(source.artifact.size_bytes + momenta, rel=0.1)
     assert source.artifact.format == {"keras": "keras", "pytorch": "pt2"}[source.framework]
 
 
@@ -44,9 +49,10 @@ def test_a_source_artifact_holds_weights_only(source: Source) -> None:
 def test_what_was_made_is_not_made_again(cache: Cache, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [preparation.convert(cache, source.artifact, source.framework, format_, "float32") for format_ in CONVERTERS]
     monkeypatch.setattr(isolated, "call", lambda *_, **__: pytest.fail("made again"))
-    inputs = preparation.prepare_inputs(cache, source.framework, "digits")
+    origin = preparation.Origin("lenet5", source.framework, "digits")
+    inputs = preparation.prepare_inputs(cache, origin)
     assert inputs.sha256 == source.inputs.sha256
-    artifact = preparation.prepare_source(cache, "lenet5", source.framework, "digits", TRAINING, SEED)
+    artifact = preparation.prepare_source(cache, origin, TRAINING, SEED)
     assert artifact == source.artifact
     answers = preparation.source_answers(cache, artifact, source.framework, inputs)
     assert np.array_equal(answers["output_0"], source.answers)
@@ -66,8 +72,12 @@ def test_a_damaged_artifact_is_made_again_with_the_same_bytes(cache: Cache, sour
 def test_training_stops_at_its_time_budget_and_gives_the_same_bytes_again(tmp_path: Path, source: Source) -> None:
     budget = TRAINING.model_copy(update={"time_budget_s": 1e-3})
     caches = [Cache(tmp_path / name) for name in ("one", "other")]
-    one, other = (preparation.prepare_source(c, "lenet5", source.framework, "digits", budget, SEED) for c in caches)
-    assert _details(one)["epochs"] == 1
+    origin = preparation.Origin("lenet5", source.framework, "digits")
+    told: list[str] = []
+    one, other = (preparation.prepare_source(c, origin, budget, SEED, told.append) for c in caches)
+    assert _details(one)["steps"] == 1
+    assert _details(one)["ended_by"] == "time_budget"
+    assert told[0].startswith("epoch 1: ")
     assert one.sha256 == other.sha256 != source.artifact.sha256
 
 
