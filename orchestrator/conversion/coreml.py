@@ -5,8 +5,11 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from orchestrator.artifacts import JSON, pack_directory
 from orchestrator.conversion import telling_unsupported_operators
@@ -19,7 +22,7 @@ _UNNEEDED = {"keras": ("torch", "sklearn"), "pytorch": ("tensorflow", "sklearn")
 
 
 def convert(*, source_framework: str, source: str, target: str, precision: str) -> dict[str, JSON]:
-    """Writes `target`, a packed .mlpackage: input `input`, output `output_0`, batch 1, both float32.
+    """Writes `target`, a packed .mlpackage: input `input`, output `output_0` in float32, batch 1.
 
     It computes, and stores weights, in `precision`.
 
@@ -65,16 +68,34 @@ def _from_keras(source: str, options: dict[str, Any]) -> tuple[Any, int]:
 
     model = keras_source.load(source)
     signature = [tf.TensorSpec((_BATCH_SIZE, *given.shape[1:]), given.dtype, name=given.name) for given in model.inputs]
-    function = tf.function(lambda *inputs: model(*inputs, training=False)).get_concrete_function(*signature)
+    with _loops_without_bound():
+        function = tf.function(lambda *inputs: model(*inputs, training=False)).get_concrete_function(*signature)
     inputs = [ct.TensorType(given.name, tuple(given.shape), given.dtype.as_numpy_dtype) for given in signature]
     begin_ns = time.perf_counter_ns()
     package = ct.convert([function], source="tensorflow", inputs=inputs, **options)
     return package, time.perf_counter_ns() - begin_ns
 
 
+@contextmanager
+def _loops_without_bound() -> Iterator[None]:
+    """Around the tracing of a Keras model: its recurrent layers' loops lose their `maximum_iterations`.
+
+    With it TensorFlow writes a loop with two more variables, of which coremltools 9.0 drops the first two of all. Keras
+    gives the bound beside a condition that ends the loop by itself.
+    """
+    import tensorflow as tf
+
+    bounded = tf.while_loop
+
+    def unbounded(*arguments: Any, maximum_iterations: Any = None, **options: Any) -> Any:  # noqa: ARG001
+        return bounded(*arguments, **options)
+
+    with mock.patch.object(tf, "while_loop", unbounded):
+        yield
+
+
 def _from_pytorch(source: str, options: dict[str, Any]) -> tuple[Any, int]:
     import coremltools as ct
-    import numpy as np
     import torch
 
     from orchestrator.zoo import pytorch_source
@@ -92,7 +113,7 @@ def _from_pytorch(source: str, options: dict[str, Any]) -> tuple[Any, int]:
     program = pytorch_source.load(source)
     examples = tuple(tensor[:_BATCH_SIZE] for tensor in program.example_inputs[0])
     traced = torch.jit.trace(Traceable(program), examples, check_trace=False)
-    inputs = [ct.TensorType("input", shape=example.shape, dtype=np.float32) for example in examples]
+    inputs = [ct.TensorType("input", example.shape, example.numpy().dtype) for example in examples]
     begin_ns = time.perf_counter_ns()
     package = ct.convert(traced, inputs=inputs, **options)
     return package, time.perf_counter_ns() - begin_ns

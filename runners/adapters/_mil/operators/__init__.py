@@ -9,12 +9,14 @@ https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.de
 
 from collections.abc import Mapping
 
-from runners.adapters._mil.operators import control, elementwise, layers, shaping
+from runners.adapters._mil.operators import control, elementwise, layers, lists, recurrent, shaping
 from runners.adapters._mil.tensors import Operator
 
 OPERATORS: Mapping[str, Operator] = {
     **control.OPERATORS,
     **elementwise.OPERATORS,
     **layers.OPERATORS,
+    **lists.OPERATORS,
+    **recurrent.OPERATORS,
     **shaping.OPERATORS,
 }

@@ -161,6 +161,11 @@ def pad(x: Value, pad: Value, mode: str = "constant", constant_val: Value = 0.0)
     return functional.pad(x, pairs, mode=mode)
 
 
+def reverse(x: Value, axes: Value | None = None) -> Value:
+    """The elements in the opposite order along the axes, or along all."""
+    return x.flip(list(range(x.dim())) if axes is None else integers(axes))
+
+
 def shape(x: Value) -> Value:
     """The sizes of the axes."""
     return torch.tensor(x.shape, dtype=torch.int32)
@@ -188,6 +193,7 @@ OPERATORS: dict[str, Operator] = {
     "gather": gather,
     "pad": pad,
     "reshape": reshape,
+    "reverse": reverse,
     "scatter": scatter,
     "select": select,
     "shape": shape,
