@@ -57,7 +57,7 @@ class Cache:
         """What was stored under `key`; None where that is nothing, or is damaged, which is then removed."""
         try:
             entry = json.loads(self._index(key).read_bytes())
-            artifact = Artifact(path=self._path(entry["sha256"]), **entry)
+            artifact = Artifact(path=self.path(entry["sha256"]), **entry)
             intact = sha256_of(artifact.path) == artifact.sha256
         except FileNotFoundError:
             return None
@@ -80,7 +80,7 @@ class Cache:
     ) -> Artifact:
         """Copies `file` in and remembers it under `key`."""
         sha256 = sha256_of(file)
-        path = self._path(sha256)
+        path = self.path(sha256)
         with tempfile.TemporaryDirectory(dir=self.root) as folder:
             copy = Path(folder) / "artifact"
             shutil.copyfile(file, copy)
@@ -100,7 +100,8 @@ class Cache:
     def _index(self, key: str) -> Path:
         return self.root / "index" / f"{key}.json"
 
-    def _path(self, sha256: str) -> Path:
+    def path(self, sha256: str) -> Path:
+        """Where the artifact is, if it is there."""
         return self.root / "artifacts" / sha256
 
 

@@ -13,8 +13,10 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from orchestrator import isolated, preparation
-from orchestrator.artifacts import Cache
+import numpy as np
+
+from orchestrator import fidelity, isolated, preparation
+from orchestrator.artifacts import JSON, Cache
 from orchestrator.cases import ArtifactName
 from orchestrator.errors import CaseFailure, UsageError
 from orchestrator.host import HostRun, Prepared
@@ -163,7 +165,13 @@ class _Workshop:
             lambda told: self.narrator.begin(f"{what}, {told}"),
         )
         answers = preparation.source_answers(self.cache, artifact, self.origin.source_framework, inputs)
-        return Prepared(self.entry, artifact, inputs, next(iter(answers.values())))
+        expected = next(iter(answers.values()))
+        reached: dict[str, JSON] = {
+            "test_samples": len(expected),
+            "test_accuracy": float((fidelity.classes(expected) == inputs.labels).mean()),
+            "majority_share": float(np.bincount(inputs.labels).max() / len(inputs.labels)),
+        }
+        return Prepared(self.entry, replace(artifact, details=artifact.details | reached), inputs, expected)
 
     def _convert(self, source: Prepared | CaseFailure, name: ArtifactName) -> Prepared:
         if isinstance(source, CaseFailure):

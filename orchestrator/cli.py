@@ -137,6 +137,25 @@ def report(
 
 
 @app.command()
+def inspect(
+    artifact: Annotated[
+        str, typer.Argument(help="A file, a Core ML package, or the SHA-256 of an artifact in the cache.")
+    ],
+) -> None:
+    """Show what is in an artifact, without executing it: operators, inputs and outputs, versions; as JSON."""
+    from orchestrator import isolated
+    from orchestrator.artifacts import Cache
+    from orchestrator.errors import CaseFailure, Stage
+
+    path = artifact if Path(artifact).exists() else str(Cache().path(artifact))
+    try:
+        found = isolated.call("orchestrator.inspection:inspect", timeout_s=600, stage=Stage.LOAD, path=path)
+    except CaseFailure as failure:
+        raise UsageError(failure.message) from None
+    _print_json({name: fact for name, fact in found.items() if name not in ("duration_ns", "peak_bytes")})
+
+
+@app.command()
 def environment(
     folder: Annotated[Path, typer.Argument(help="Folder of a campaign.", metavar="DIR")],
     other: Annotated[

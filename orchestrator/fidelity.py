@@ -5,18 +5,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from orchestrator.errors import CaseFailure, Stage, Symptom
 
 _BATCH_TOLERANCE = 1e-3
 """Share of the largest answer by which batching may change one: another order of summation, in float16 too."""
 
+_SMALLEST = 1e-12
+"""Probability of a class that an answer excludes, where a logarithm is needed."""
+
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Shares are 0 to 1, errors are absolute differences to the source's answers over all outputs of all samples.
+    """Shares are 0 to 1, absolute errors are differences to the source's answers over all outputs of all samples.
 
-    `accuracy` is None without labels, `batch_invariant` None where nothing was asked one at a time.
+    `max_rel_error` is the largest over the samples of the largest difference over the largest of the source's answers;
+    `min_cosine` the smallest cosine between both answers to a sample; `kl_divergence` the mean Kullback-Leibler
+    divergence, in nats, of the answers from the source's, as distributions over the classes. `accuracy` is None without
+    labels, `batch_invariant` None where nothing was asked one at a time.
     """
 
     samples: int
@@ -24,6 +31,9 @@ class Fidelity:
     label_agreement: float
     max_abs_error: float
     mean_abs_error: float
+    max_rel_error: float
+    min_cosine: float
+    kl_divergence: float
     batch_invariant: bool | None
 
 
@@ -38,7 +48,8 @@ def compare(
         CaseFailure: (compare, wrong-output) shapes differ, or an answer is not a finite number.
     """
     _refuse_unlike(expected, answers)
-    differences = np.abs(answers.astype(np.float64) - expected.astype(np.float64))
+    ours, theirs = (values.reshape(len(values), -1).astype(np.float64) for values in (answers, expected))
+    differences = np.abs(ours - theirs)
     answered = classes(answers)
     return Fidelity(
         samples=len(answers),
@@ -46,6 +57,9 @@ def compare(
         label_agreement=float((answered == classes(expected)).mean()),
         max_abs_error=float(differences.max()),
         mean_abs_error=float(differences.mean()),
+        max_rel_error=float(_ratio(differences.max(axis=1), np.abs(theirs).max(axis=1)).max()),
+        min_cosine=float(_cosines(ours, theirs).min()),
+        kl_divergence=float(_divergences(_distributions(theirs), _distributions(ours)).mean()),
         batch_invariant=None if one_at_a_time is None else _equal(one_at_a_time, answers[: len(one_at_a_time)]),
     )
 
@@ -69,6 +83,36 @@ def classes(answers: NDArray[Any]) -> NDArray[np.int64]:
         return (answers.reshape(len(answers)) > 0.5).astype(np.int64)
     found: NDArray[np.int64] = answers.argmax(axis=-1)
     return found
+
+
+def _ratio(numerators: NDArray[np.float64], denominators: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where both are 0, 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(numerators == 0, 0.0, numerators / denominators)
+
+
+def _cosines(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each sample; equal answers have 1, those of which only one is all zeros have 0."""
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    cosines = np.clip(_ratio((ours * theirs).sum(axis=1), lengths), -1.0, 1.0)
+    return np.where((ours == theirs).all(axis=1), 1.0, cosines)
+
+
+def _distributions(answers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities as they are, one probability with its complement, logits by softmax; (samples, classes)."""
+    if answers.shape[1] == 1:
+        return np.clip(np.hstack([1 - answers, answers]), 0.0, 1.0)
+    if (answers >= 0).all() and np.allclose(answers.sum(axis=1), 1, atol=1e-2):
+        answers = np.log(np.maximum(answers, _SMALLEST))  # whose softmax they are, but for their sum
+    probabilities: NDArray[np.float64] = special.softmax(answers, axis=1)
+    return probabilities
+
+
+def _divergences(source: NDArray[np.float64], converted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each sample; see `_SMALLEST`."""
+    entropies = special.rel_entr(np.maximum(source, _SMALLEST), np.maximum(converted, _SMALLEST))
+    divergences: NDArray[np.float64] = entropies.sum(axis=1)
+    return divergences
 
 
 def _equal(alone: NDArray[Any], batched: NDArray[Any]) -> bool:

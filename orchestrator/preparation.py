@@ -7,7 +7,7 @@ import importlib.metadata
 import importlib.util
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -97,8 +97,7 @@ def prepare_source(
     """
     samples = _samples(cache, origin)
     network, entry = origin.network, DATASETS[origin.data]
-    recipe = network.recipe.for_small_data(entry.batch_divisor, entry.rate_divisor)
-    recipe = replace(recipe, epochs=training.epochs or recipe.epochs)
+    recipe = network.recipe.for_small_data(entry.batch_divisor, entry.rate_divisor).changed(training)
     trainer = _SOURCE_MODULES[origin.source_framework]
     hyper_parameters: dict[str, JSON] = {**asdict(recipe)}
     modules = (network.module, trainer, "orchestrator.zoo.training")

@@ -12,6 +12,9 @@ from orchestrator.errors import CaseFailure, Stage, Symptom
 CONVERTERS = {"onnx": "orchestrator.conversion.onnx", "coreml": "orchestrator.conversion.coreml"}
 """Format -> module with `convert(source_framework, source, target, precision)`, which gives facts on what it wrote."""
 
+PRECISIONS = {"onnx": ("float32",), "coreml": ("float32", "float16")}
+"""Format -> precisions in which it is made; a suite's others are not planned for it."""
+
 DISTRIBUTIONS = {
     ("keras", "onnx"): ("keras", "onnx", "tensorflow", "tf2onnx"),
     ("pytorch", "onnx"): ("onnx", "onnxscript", "torch"),

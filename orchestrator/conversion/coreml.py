@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from orchestrator import inspection
 from orchestrator.artifacts import JSON, pack_directory
 from orchestrator.conversion import telling_unsupported_operators
 
@@ -53,9 +54,8 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
         pack_directory(saved, Path(target))
     return {
         "conversion_ns": conversion_ns,
-        "specification_version": specification.specificationVersion,
         "batch_size": _BATCH_SIZE,
-        "operators": _operators(specification),
+        **inspection.of_coreml(specification),
     }
 
 
@@ -143,9 +143,3 @@ def _fix_specification(package: Path, kind: Any) -> None:
     (model,) = package.rglob("*.mlmodel")
     saved = kind.FromString(model.read_bytes())
     model.write_bytes(saved.SerializeToString(deterministic=True))
-
-
-def _operators(specification: Any) -> int:
-    (function,) = specification.mlProgram.functions.values()
-    (block,) = function.block_specializations.values()
-    return sum(operation.type != "const" for operation in block.operations)

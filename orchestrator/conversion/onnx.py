@@ -1,13 +1,12 @@
 """To ONNX by tf2onnx and by PyTorch's own exporter: one file, open batch, nothing in it that depends on the machine."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from orchestrator import inspection
 from orchestrator.artifacts import JSON
 from orchestrator.conversion import telling_unsupported_operators
-from orchestrator.errors import CaseFailure, Stage, Symptom
 
 OPSET = 18
 """The newest that both converters write themselves."""
@@ -17,26 +16,15 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
     """Writes `target`: input `input`, output `output_0`, an open first axis is named `batch`.
 
     Raises:
-        CaseFailure: an operator without counterpart, or a precision other than float32.
+        CaseFailure: an operator without counterpart.
     """
-    import onnx
-
-    if precision != "float32":
-        message = (
-            f"ONNX is made in float32 only; take {precision} out of the suite's precisions, or onnx out of its formats"
-        )
-        raise CaseFailure(Stage.CONVERT, Symptom.REFUSED, message)
+    del precision  # there is one, see PRECISIONS
     with telling_unsupported_operators():
         model, conversion_ns = _from_keras(source) if source_framework == "keras" else _from_pytorch(source)
         _normalise(model)
-        onnx.checker.check_model(model, full_check=True)
+        structure = inspection.of_onnx(model)
     Path(target).write_bytes(model.SerializeToString(deterministic=True))
-    return {
-        "conversion_ns": conversion_ns,
-        "opset": next(entry.version for entry in model.opset_import if not entry.domain),
-        "producer": model.producer_name,
-        "operators": len(model.graph.node),
-    }
+    return {"conversion_ns": conversion_ns, **structure}
 
 
 def _from_keras(source: str) -> tuple[Any, int]:
@@ -60,7 +48,7 @@ def _name_constants(graph: Any) -> None:
     """After their first use: which of several equal constants tf2onnx keeps depends on addresses in memory."""
     constants = {constant.name: constant for constant in graph.initializer}
     names: dict[str, str] = {}
-    for node in _nodes(graph):
+    for node in inspection.onnx_nodes(graph):
         for index, used in enumerate(node.input):
             if used in constants:
                 names.setdefault(used, f"{node.name}/input_{index}")
@@ -101,15 +89,6 @@ def _normalise(model: Any) -> None:
 def _rename(graph: Any, names: dict[str, str]) -> None:
     for value in (*graph.input, *graph.output):
         value.name = names.get(value.name, value.name)
-    for node in _nodes(graph):
+    for node in inspection.onnx_nodes(graph):
         for values in (node.input, node.output):
             values[:] = [names.get(name, name) for name in values]
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    """Those of loops and branches too."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _nodes(attribute.g)

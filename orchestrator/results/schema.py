@@ -43,6 +43,13 @@ class CheckSection(Record):
     label_agreement: Share = Field(description="share of inputs with the source's label")
     max_abs_error: float = Field(description="largest absolute difference to the source's answers")
     mean_abs_error: float = Field(description="mean absolute difference to the source's answers")
+    max_rel_error: float | None = Field(
+        default=None, description="largest, over the inputs, of the largest difference over the source's largest answer"
+    )
+    min_cosine: float | None = Field(default=None, description="smallest cosine between both answers to an input")
+    kl_divergence: float | None = Field(
+        default=None, description="mean Kullback-Leibler divergence of the answers from the source's, in nats"
+    )
     batch_invariant: bool | None = Field(description="answers one at a time equal those of a batch; null if not tried")
     tolerance: float = Field(description="largest `max_abs_error` that is not wrong")
 

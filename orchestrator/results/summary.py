@@ -71,6 +71,9 @@ class CaseSummary:
     image_digest: str | None = None
     data: str | None = None
     mean_abs_error: float | None = None
+    max_rel_error: float | None = None
+    min_cosine: float | None = None
+    kl_divergence: float | None = None
     batch_invariant: bool | None = None
     import_ns: float | None = None
     warmup_ns: float | None = None
@@ -283,6 +286,9 @@ def _fidelity(check: CheckSection) -> dict[str, Any]:
         "label_agreement": _finite(check.label_agreement),
         "max_abs_error": _finite(check.max_abs_error),
         "mean_abs_error": _finite(check.mean_abs_error),
+        "max_rel_error": _finite(check.max_rel_error),
+        "min_cosine": check.min_cosine,
+        "kl_divergence": _finite(check.kl_divergence),
         "batch_invariant": check.batch_invariant,
     }
 

@@ -10,10 +10,12 @@ from orchestrator.datasets import Inputs
 
 
 class Training(Configuration):
-    """How long to train: `epochs` is the study's when None; `time_budget_s` ends it within an epoch, too."""
+    """How to train; what is None is the study's. `time_budget_s` ends training within an epoch, too."""
 
     epochs: Annotated[int, Field(ge=1)] | None = None
     time_budget_s: Annotated[float, Field(gt=0)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class Recipe:
     augment: bool = False
     batch_size: int = 128
     epochs: int = 50
+
+    def changed(self, training: Training) -> "Recipe":
+        """The recipe with what the suite wants to be otherwise."""
+        wanted = training.model_dump(include={"epochs", "batch_size", "learning_rate"}, exclude_none=True)
+        return replace(self, **wanted)
 
     def for_small_data(self, batch_divisor: int, rate_divisor: int) -> "Recipe":
         """The recipe on a far smaller data set, see `DataSetEntry`; only those with a schedule need a change."""

@@ -36,7 +36,7 @@ def train(
     with an open batch.
 
     Returns:
-        How long it was trained, and the accuracy on samples that it never saw.
+        How long it was trained and how far it came.
     """
     hyper = Recipe(**recipe)
     torch.manual_seed(seed)
@@ -56,8 +56,7 @@ def train(
         "epochs": course.steps / -(-len(samples.labels("train")) // hyper.batch_size),
         "ended_by": "time_budget" if course.stopped else "epochs",
         "train_loss": course.loss,
-        "validation_accuracy": _accuracy(model, samples, "validation"),
-        "test_accuracy": _accuracy(model, samples, "test"),
+        "validation_accuracy": course.validation_accuracy,
         "bytes_with_optimizer": course.bytes_with_optimizer,
     }
 
@@ -76,10 +75,12 @@ def load(path: str) -> torch.export.ExportedProgram:
 
 @dataclass
 class _Course:
-    """How training went; `loss` is the mean of the last epoch, as far as it went."""
+    """How training went: `loss` is the mean of the last epoch, as far as it went; the accuracy is that of the weights
+    with which it ends."""
 
     steps: int = 0
     loss: float = 0.0
+    validation_accuracy: float = -1.0
     stopped: bool = False
     bytes_with_optimizer: int = 0
 
@@ -88,14 +89,14 @@ def _fit(model: nn.Module, samples: Samples, hyper: Recipe, budget: Budget) -> _
     """Ends with the weights of the best epoch, the last of equals, if the recipe wants them."""
     optimizer = _optimizer(model, hyper)
     decay = torch.optim.lr_scheduler.StepLR(optimizer, hyper.decay_epochs or hyper.epochs + 1)
-    course, best_accuracy, best_weights = _Course(), -1.0, model.state_dict()
+    course, best_weights = _Course(), model.state_dict()
     for epoch in range(1, hyper.epochs + 1):
         _epoch(model.train(), optimizer, samples, hyper, budget, course)
         decay.step()
-        reached = _accuracy(model.eval(), samples, "validation")
+        reached = accuracy(_answers(model.eval(), samples.inputs("validation")), samples.labels("validation"))
         tell(f"epoch {epoch}: loss {course.loss:.3f}, val_accuracy {reached:.3f}")
-        if reached >= best_accuracy or not hyper.keep_best:
-            best_accuracy, best_weights = reached, copy.deepcopy(model.state_dict())
+        if reached >= course.validation_accuracy or not hyper.keep_best:
+            course.validation_accuracy, best_weights = reached, copy.deepcopy(model.state_dict())
         if course.stopped:
             break
     course.bytes_with_optimizer = _size({"model": model.state_dict(), "optimizer": optimizer.state_dict()})
@@ -150,10 +151,6 @@ def _augmented(images: torch.Tensor) -> torch.Tensor:
     framed = nn.functional.pad(mirrored, (_SHIFT,) * 4)
     offsets = torch.randint(0, 2 * _SHIFT + 1, (count, 2)).tolist()
     return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in zip(framed, offsets, strict=True)])
-
-
-def _accuracy(model: nn.Module, samples: Samples, part: str) -> float:
-    return accuracy(_answers(model, samples.inputs(part)), samples.labels(part))
 
 
 def _answers(model: Any, inputs: NDArray[Any]) -> NDArray[Any]:

@@ -39,6 +39,34 @@ def test_one_changed_answer_is_seen_in_the_errors(answers: Answers, data: Any) -
     assert (found.accuracy, found.batch_invariant) == (None, None)
 
 
+@given(_answers)
+def test_equal_answers_have_no_distance_by_any_measure(answers: Answers) -> None:
+    found = compare(answers, answers.copy(), None, None)
+    assert (found.max_rel_error, found.min_cosine) == (0.0, 1.0)
+    assert found.kl_divergence == pytest.approx(0, abs=1e-12)
+
+
+def test_distances_are_those_of_the_textbook() -> None:
+    expected = np.array([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]], np.float32)
+    answers = np.array([[0.25, 0.5, 0.25], [0.0, 1.0, 0.0]], np.float32)
+    found = compare(expected, answers, None, None)
+    assert found.max_rel_error == pytest.approx(0.5)
+    assert found.min_cosine == pytest.approx(0.3125 / 0.375)
+    # 0.5 ln 2 - 0.25 ln 2 of the first, nothing of the second.
+    assert found.kl_divergence == pytest.approx(0.25 * np.log(2) / 2)
+
+
+@given(_answers, st.floats(-50, 50))
+def test_logits_that_differ_by_a_constant_are_one_distribution(answers: Answers, shift: float) -> None:
+    found = compare(answers - 5000, answers.astype(np.float64) - 5000 + shift, None, None)
+    assert found.kl_divergence == pytest.approx(0, abs=1e-9)
+
+
+def test_one_probability_diverges_as_a_coin() -> None:
+    found = compare(np.array([[0.5]]), np.array([[0.25]]), None, None)
+    assert found.kl_divergence == pytest.approx(0.5 * np.log(2) + 0.5 * np.log(0.5 / 0.75))
+
+
 @given(_answers, st.randoms())
 def test_the_order_of_samples_does_not_matter(answers: Answers, random: Any) -> None:
     order = list(range(len(answers)))

@@ -29,7 +29,6 @@ def test_a_trained_model_has_the_studys_parameters_and_reads_digits_it_never_saw
     assert MODELS["lenet5", source.framework].parameters == details["parameters"] == PARAMETERS[source.framework]
     accuracy = (source.answers.argmax(axis=1) == source.inputs.labels).mean()
     assert accuracy > 0.95
-    assert accuracy == pytest.approx(details["test_accuracy"])
     assert details["epochs"] == TRAINING.epochs
     assert details["ended_by"] == "epochs"
     assert details["pretrained"] is False
@@ -121,12 +120,6 @@ def test_core_ml_is_an_ml_program_with_its_weights(
     # Biases of a few bytes stand in the specification instead.
     assert found["weights_bytes"] == pytest.approx(weight_bytes * PARAMETERS[source.framework], rel=0.02)
     assert artifact.size_bytes < 1.02 * weight_bytes * PARAMETERS[source.framework] + 100_000 * weight_bytes / 4
-
-
-def test_onnx_in_another_precision_is_refused(cache: Cache, source: Source) -> None:
-    with pytest.raises(CaseFailure, match="float32 only; take float16 out") as caught:
-        preparation.convert(cache, source.artifact, source.framework, "onnx", "float16")
-    assert (caught.value.stage, caught.value.symptom) == (Stage.CONVERT, Symptom.REFUSED)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+"""What an artifact tells of itself, and what is said of one that is torn."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from orchestrator import preparation
+from orchestrator.artifacts import Artifact, Cache, unpack_archive
+from tests.conversion.sources import Source
+
+
+def inspect(artifact: Path | str, cache: Cache | None = None) -> subprocess.CompletedProcess[str]:
+    """As a user would."""
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"} | (
+        {"PORTBENCH_CACHE": str(cache.root)} if cache else {"PORTBENCH_CACHE": "/tmp"}
+    )
+    portbench = str(Path(sys.executable).with_name("portbench"))
+    return subprocess.run(
+        [portbench, "inspect", str(artifact)], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def _details(artifact: Artifact) -> dict[str, Any]:
+    return artifact.details
+
+
+def test_every_format_tells_its_operators_and_inputs(cache: Cache, source: Source, tmp_path: Path) -> None:
+    made = [
+        preparation.convert(cache, source.artifact, source.framework, name, "float32") for name in ("onnx", "coreml")
+    ]
+    for artifact in (source.artifact, *made):
+        ended = inspect(artifact.path)
+        assert ended.returncode == 0, ended.stderr
+        found = json.loads(ended.stdout)
+        assert found["format"] == artifact.format
+        assert sum(found["operators"].values()) == found["operator_count"] > 5
+        for name in set(found) & set(artifact.details) - {"format"}:
+            assert found[name] == artifact.details[name]
+    onnx, coreml = (_details(artifact) for artifact in made)
+    assert onnx["inputs"]["input"].startswith("float [batch, ")
+    assert onnx["outputs"] == {"output_0": "float [batch, 10]"}
+    assert coreml["inputs"]["input"].startswith("float32 [1, ")
+    assert coreml["operators"]["conv"] == (3 if source.framework == "keras" else 2)
+    folder = tmp_path / "model.mlpackage"
+    unpack_archive(made[1].path, folder)
+    assert json.loads(inspect(folder).stdout)["operators"] == coreml["operators"]
+    assert json.loads(inspect(made[0].sha256, cache).stdout)["opset"] == onnx["opset"]
+
+
+def _without(archive: Path, ending: str, target: Path) -> Path:
+    with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(target, "w") as part:
+        for name in whole.namelist():
+            if not name.endswith(ending):
+                part.writestr(name, whole.read(name))
+    return target
+
+
+def test_what_is_no_artifact_is_one_line_that_names_it(cache: Cache, source: Source, tmp_path: Path) -> None:
+    coreml = preparation.convert(cache, source.artifact, source.framework, "coreml", "float32")
+    text = tmp_path / "text.onnx"
+    text.write_text("not a model")
+    torn = tmp_path / "torn"
+    torn.write_bytes(source.artifact.path.read_bytes()[:1000])
+    weightless = _without(coreml.path, "weight.bin", tmp_path / "weightless.mlpackage.zip")
+    for artifact, words in ((text, "onnx"), (torn, "onnx"), (weightless, "weights"), (tmp_path / "no", "no such")):
+        ended = inspect(artifact)
+        assert ended.returncode == 2
+        assert ended.stderr.startswith("Error: ")
+        assert ended.stderr.count("\n") == 1
+        assert artifact.name in ended.stderr
+        assert words in ended.stderr
