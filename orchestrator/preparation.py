@@ -29,6 +29,7 @@ _ANSWERS_TIMEOUT_S = 3600.0
 _SOURCE_MODULES = {"keras": "orchestrator.zoo.keras_source", "pytorch": "orchestrator.zoo.pytorch_source"}
 _SOURCE_DISTRIBUTIONS = {"keras": ("keras", "tensorflow"), "pytorch": ("torch",)}
 _SHARED_BY_DATASETS = tuple(f"orchestrator.datasets.{name}" for name in ("images", "idx", "tokens"))
+_SHARED_BY_NETWORKS = tuple(f"orchestrator.zoo.{name}" for name in ("training", "recurrent_keras", "recurrent_pytorch"))
 _BUILT_FOR = ("vocabulary", "length")
 """Facts of a data set that its networks are built for."""
 
@@ -100,7 +101,7 @@ def prepare_source(
     recipe = network.recipe.for_small_data(entry.batch_divisor, entry.rate_divisor).changed(training)
     trainer = _SOURCE_MODULES[origin.source_framework]
     hyper_parameters: dict[str, JSON] = {**asdict(recipe)}
-    modules = (network.module, trainer, "orchestrator.zoo.training")
+    modules = (network.module, trainer, *_SHARED_BY_NETWORKS)
     key = key_of(
         "source",
         [_sha256_of_module(name) for name in modules],

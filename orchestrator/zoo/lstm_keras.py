@@ -1,18 +1,11 @@
-"""The study's LSTM network in Keras: two bidirectional layers over learnt embeddings."""
+"""The study's LSTM network in Keras."""
 
 import keras
 from keras import layers
 
+from orchestrator.zoo import recurrent_keras
+
 
 def build(vocabulary: int, length: int) -> keras.Model:
-    """Takes (N, `length`) int32 tokens below `vocabulary`, gives (N, 1) probabilities of the class 1."""
-    return keras.Sequential(
-        [
-            keras.Input((length,), dtype="int32", name="input"),
-            layers.Embedding(vocabulary, 128),
-            layers.Bidirectional(layers.LSTM(64, return_sequences=True)),
-            layers.Bidirectional(layers.LSTM(64)),
-            layers.Dense(1, activation="sigmoid"),
-        ],
-        name="lstm",
-    )
+    """See `recurrent_keras.build`."""
+    return recurrent_keras.build("lstm", layers.LSTM, vocabulary, length)
