@@ -18,12 +18,20 @@ help: ## This list
 bench: setup images ## Measure: make bench [SUITE=quick|FILE] [RUNNERS=FILE] [OUT=DIR]
 	$(BIN)/portbench run "$(SUITE)" $(if $(RUNNERS),--runners "$(RUNNERS)") $(if $(OUT),--out "$(OUT)")
 
+.PHONY: study
+study: ## The study, or with SUITE=study-small a reduced one: make study [SUITE=study-small] [RUNNERS=FILE] [OUT=DIR]
+	$(MAKE) bench SUITE=$(if $(filter file,$(origin SUITE)),study,$(SUITE))
+
 .PHONY: test
 test: setup images ## Lint, type check and test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+.PHONY: test-study
+test-study: setup ## Every network of the study to every format, with hardly any training; a quarter of an hour
+	$(BIN)/pytest -m study
 
 .PHONY: benchmarks
 benchmarks: setup ## What the harness itself costs, as JSON: make benchmarks [OUT=FILE]

@@ -66,8 +66,15 @@ def table(cases: Sequence[CaseSummary]) -> CampaignTable:
 
 def _heading(case: CaseSummary) -> str:
     place = f"on {case.host}, {case.device}" if case.runtime else "not executed"
-    data = f" ({case.data})" if case.data else ""
+    data = f" ({', '.join((case.data, *_training(case)))})" if case.data else ""
     return _literal(f"{case.model} from {case.source_framework}{data}, {place}")
+
+
+def _training(case: CaseSummary) -> list[str]:
+    """How far it came, where that is less than planned."""
+    if case.epochs is None or case.planned_epochs is None or case.epochs > case.planned_epochs - 1:
+        return []
+    return [f"trained {case.epochs:.2g} of {case.planned_epochs} epochs"]
 
 
 def _table(cases: Sequence[CaseSummary], many_threads: bool) -> Table:
@@ -147,6 +154,8 @@ def _problems(case: CaseSummary) -> Iterator[tuple[str, str]]:
         yield "WRONG", str(case.message)
     elif case.message:
         yield "note", case.message
+    if case.trained is False:
+        yield "note", "it is no better than naming the most frequent class, so its accuracy is no finding"
     if case.stable is False:
         yield "unstable", str(case.unstable_reason)
 

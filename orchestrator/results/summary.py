@@ -2,14 +2,14 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from orchestrator.errors import Stage, Symptom
-from orchestrator.results import interference, statistics
+from orchestrator.results import interference, making, statistics
 from orchestrator.results.interference import Corrected, Floats, Integers, TrialSamples
 from orchestrator.results.schema import CheckSection, Row, Status, TimingSection
 from orchestrator.results.selection import Name, artifact_of, case_of, counting, place_of, subject_of
@@ -34,6 +34,9 @@ class CaseSummary:
     95 % one. `ratio_to_source` compares the median with that of the source framework's own runtime on
     the same machine, device, batch size and threads, above 1 when the case is slower. `peak_bytes` is the highest peak
     of a phase, the median of the memory trials. Shares lie between 0 and 1; `cpu_share` is CPU time per wall time.
+
+    `trained` says whether the network is better than always naming the most frequent class; if not, `accuracy` is null,
+    for it would be no finding. `bytes_with_optimizer` is the source's size with the optimizer's state in it.
     """
 
     model: str
@@ -88,6 +91,13 @@ class CaseSummary:
     ratio_to_source: float | None = None
     ratio_to_source_low: float | None = None
     ratio_to_source_high: float | None = None
+    trained: bool | None = None
+    trained_s: float | None = None
+    epochs: float | None = None
+    planned_epochs: int | None = None
+    bytes_with_optimizer: int | None = None
+    conversion_ns: int | None = None
+    conversion_peak_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +172,23 @@ def summarise(rows: Iterable[Row]) -> list[CaseSummary]:
     by_source = sorted(groups, key=lambda group: repr(_setting_of(group.first)))  # they share its resampling
     summaries = [_summarise(group, sources.get(_setting_of(group.first))) for group in by_source]
     summaries += [_not_executed(row) for name, row in written.artifacts.items() if name not in executed]
-    return sorted(summaries, key=_order)
+    return sorted(_with_making(summaries, written.artifacts.values()), key=_order)
+
+
+def _with_making(summaries: Iterable[CaseSummary], artifacts: Iterable[Row]) -> Iterator[CaseSummary]:
+    """How the network was trained and how it was converted, as the artifacts' rows say."""
+    sources: dict[Name, dict[str, Any]] = {}
+    conversions: dict[str | None, dict[str, Any]] = {}
+    for row in artifacts:
+        if row.format == SOURCE_FORMATS.get(row.source_framework):
+            sources[row.model, row.source_framework] = making.of_source(row)
+        else:
+            conversions[row.artifact_sha256] = making.of_conversion(row)
+    for summary in summaries:
+        made = sources.get((summary.model, summary.source_framework), {})
+        accuracy = None if made.get("trained") is False else summary.accuracy
+        converted = conversions.get(summary.artifact_sha256, {})
+        yield replace(summary, **made, **converted, accuracy=accuracy)
 
 
 def _group(written: _Rows) -> list[_Group]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import Stage, Symptom
-from orchestrator.results.schema import Row
+from orchestrator.results.schema import ArtifactSection, Row
 from orchestrator.results.summary import CaseSummary, summarise
 from tests.results import rows
 
@@ -218,3 +218,27 @@ def test_unsettled_trials_make_a_case_unstable() -> None:
 
 def test_nothing_measured_yet() -> None:
     assert summarise([]) == []
+
+
+def _made(test_accuracy: float, **details: Any) -> tuple[Row, Row]:
+    """A source's row and that of its conversion."""
+    facts = {"test_accuracy": test_accuracy, "test_samples": 400, "majority_share": 0.5, **details}
+    source = {"status": "ok", "artifact": ArtifactSection(details=facts)}
+    conversion = {"status": "ok", "artifact": ArtifactSection(details={"conversion_ns": 7, "peak_bytes": 8})}
+    return rows.artifact(source, format="keras", artifact_sha256="cd" * 32), rows.artifact(conversion)
+
+
+def test_a_case_tells_how_its_artifact_was_made() -> None:
+    made = _made(0.9, epochs=2.5, trained_s=60.0, recipe={"epochs": 50}, bytes_with_optimizer=9)
+    case = next(case for case in summarise([*made, rows.check()]) if case.format == "onnx")
+    assert (case.trained, case.trained_s, case.epochs, case.planned_epochs) == (True, 60.0, 2.5, 50)
+    assert (case.conversion_ns, case.conversion_peak_bytes, case.bytes_with_optimizer) == (7, 8, 9)
+    assert case.accuracy == 0.975
+
+
+@pytest.mark.parametrize(("test_accuracy", "trained"), [(0.5, False), (0.54, False), (0.58, True)])
+def test_the_accuracy_of_a_network_that_learnt_nothing_is_no_finding(test_accuracy: float, trained: bool) -> None:
+    case = next(case for case in summarise([*_made(test_accuracy), rows.check()]) if case.format == "onnx")
+    assert case.trained is trained
+    assert (case.accuracy is None) is not trained
+    assert case.label_agreement == 1.0

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from orchestrator.datasets import DATASETS, cifar10, idx, imdb, reviews, scaled
+from orchestrator.datasets import DATASETS, cifar10, fashion_mnist, idx, imdb, reviews, scaled
 from orchestrator.datasets.files import Files, Published
 from orchestrator.errors import CaseFailure, Stage, Symptom
 
@@ -164,6 +164,15 @@ def test_the_reviews_are_there_for_whoever_can_install_packages(tmp_path: Path) 
         assert ours.inputs.shape == theirs.inputs.shape == (len(ours.labels), 32)
         assert ours.inputs.max() < int(keras.facts["vocabulary"])  # type: ignore[arg-type]
         assert theirs.inputs.max() <= 1000
+
+
+@pytest.mark.skipif(
+    not fashion_mnist._DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed"
+)
+def test_fashion_mnist_is_found_where_debian_puts_it(tmp_path: Path) -> None:
+    data = fashion_mnist.load("keras", "28x28x1", Files("fashion-mnist", None, tmp_path / "cache"))
+    assert [len(part.labels) for part in (data.train, data.validation, data.test)] == [55_000, 5000, 10_000]
+    assert np.bincount(data.test.labels).tolist() == [1000] * 10
 
 
 def test_every_data_set_has_its_module() -> None:

@@ -1,0 +1,65 @@
+"""Every network of the study to every format, hardly trained: what is right does not depend on how good a network is.
+
+Two cells are drawn for every run of the tests, the one that converters fail at most often among them; the others have
+the marker `study`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from orchestrator import fidelity, preparation
+from orchestrator.artifacts import Artifact, Cache
+from orchestrator.zoo import MODELS, Training
+from runners.adapters import coreml_reference
+
+SAMPLES = 24
+ALWAYS = (("gru", "keras"), ("lstm", "pytorch"))
+CELLS = [pytest.param(*cell, marks=() if cell in ALWAYS else pytest.mark.study) for cell in MODELS]
+BYTES = {"float32": 4, "float16": 2}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("name", "framework"), CELLS)
+def test_all_conversions_answer_as_their_source_and_have_its_size(cache: Cache, name: str, framework: str) -> None:
+    recurrent = MODELS[name, framework].inputs == "tokens"
+    origin = preparation.Origin(name, framework, "reviews" if recurrent else "digits")
+    inputs = preparation.prepare_inputs(cache, origin, SAMPLES)
+    source = preparation.prepare_source(cache, origin, Training(time_budget_s=0.1, batch_size=8), 1)
+    expected = preparation.source_answers(cache, source, framework, inputs)["output_0"]
+    given = np.load(inputs.path)["input"]
+    for format_, precision in (("onnx", "float32"), ("coreml", "float32"), ("coreml", "float16")):
+        artifact = preparation.convert(cache, source, framework, format_, precision)
+        details: dict[str, Any] = artifact.details
+        answers = _answers(artifact, given)
+        found = fidelity.compare(expected, answers, None, None)
+        if precision == "float32":
+            assert found.max_abs_error <= 1e-4
+            assert found.label_agreement == 1
+        else:
+            assert found.max_abs_error <= 1e-2 * max(1.0, float(np.abs(expected).max()))
+            assert set(details["float32_weights"]) <= {"lstm", "while_loop"}  # a loop's are what it begins with
+        assert details["operator_count"] < 250  # steps of a sequence stay loops
+        if "lstm" not in details.get("float32_weights", {}) or precision == "float32":
+            spare = 1.25 if recurrent and format_ == "coreml" else 1.02
+            trained: dict[str, Any] = source.details
+            weights_bytes = BYTES[precision] * trained["parameters"]
+            assert artifact.size_bytes <= spare * weights_bytes + 25_000 * BYTES[precision]
+
+
+def _answers(artifact: Artifact, given: NDArray[Any]) -> NDArray[Any]:
+    if artifact.format == "onnx":
+        session = onnxruntime.InferenceSession(artifact.path)
+        answers: NDArray[Any] = session.run(None, {"input": given})[0]
+        return answers
+    return _evaluated(artifact.path, given)
+
+
+def _evaluated(package: Path, given: NDArray[Any]) -> NDArray[Any]:
+    model = coreml_reference.load(package, "cpu", 1)
+    (answers,) = model.fetch(model.bind({"input": given}, compute_only=False)()).values()
+    return answers
