@@ -33,12 +33,14 @@ SUITE = {
     "trial_timeout_s": 3,
 }
 SAMPLES = models.inputs(40)
+FLIPPED = models.WEIGHTS * np.where(np.arange(12).reshape(models.WEIGHTS.shape) == 5, -1, 1).astype(np.float32)
 MODELS = {
     "good": models.dense("onnx", Path()),
     "hangs": models.endless_onnx(),
     "greedy": models.greedy_onnx(1 << 50),
     "nan": models.dense("onnx", Path(), bias=np.full(3, np.nan, np.float32)),
     "fixed": models.dense("onnx", Path(), batch=1),
+    "flipped": models.dense("onnx", Path(), weights=FLIPPED),
     "unknown": models.unknown_operator_onnx(),
     "torn": models.dense("onnx", Path())[:100],
 }
@@ -86,6 +88,14 @@ def _prepared(content: bytes, suite: Suite, path: Path) -> Prepared:
 
 def test_a_model_that_is_right_goes_on_among_those_that_are_not(rows: dict[str, list[Row]]) -> None:
     assert [(row.kind, row.status) for row in rows["good"]] == [("check", "ok"), ("timing", "ok"), ("timing", "ok")]
+
+
+def test_one_flipped_weight_is_measured_and_shown_as_wrong(rows: dict[str, list[Row]]) -> None:
+    check, *trials = rows["flipped"]
+    assert (check.status, check.stage, check.symptom) == ("wrong", "compare", "wrong-output")
+    assert check.message
+    assert "answers differ from the source's by" in check.message
+    assert [(row.kind, row.status) for row in trials] == [("timing", "ok")] * 2
 
 
 @pytest.mark.parametrize(
