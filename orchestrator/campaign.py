@@ -190,6 +190,7 @@ def _record(recorder: Recorder, name: ArtifactName, made: Prepared | CaseFailure
         lambda: {"status": "ok", "artifact": ArtifactSection(details=artifact.details)},
         artifact_bytes=artifact.size_bytes,
         data=made.inputs.name,
+        inputs_sha256=made.inputs.sha256,
         versions=recorder.store.campaign.versions,
     )
 

@@ -93,6 +93,8 @@ def run(
     from orchestrator.progress import Narrator
     from orchestrator.suite import load_suite
 
+    if data_dir and not data_dir.is_dir():
+        raise UsageError(f"--data-dir {data_dir}: there is no such folder; name the one that holds mnist/ and so on")
     wanted = load_suite(suite)
     inventory = load_inventory(runners, wanted.runtimes)
     planned = make_plan(wanted, inventory)

@@ -226,6 +226,7 @@ class HostRun:
             unless_stopped,
             artifact_bytes=prepared.artifact.size_bytes,
             data=prepared.inputs.name,
+            inputs_sha256=prepared.inputs.sha256,
             versions=dict(runner.description.versions),
         )
 

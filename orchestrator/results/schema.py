@@ -218,6 +218,9 @@ class Row(Identity):
     message: str | None = Field(default=None, description="one line, the tool's own words kept")
     artifact_bytes: Bytes | None = Field(default=None, description="size of the artifact")
     data: str | None = Field(default=None, description="name of the data set")
+    inputs_sha256: str | None = Field(
+        default=None, description="of the test inputs as they are fed to every runner, the preprocessing done"
+    )
     artifact: ArtifactSection | None = Field(default=None, description="on artifact rows")
     check: CheckSection | None = Field(default=None, description="on check rows")
     timing: TimingSection | None = Field(default=None, description="on timing rows")

@@ -1,5 +1,6 @@
 """Mistakes on the command line: one line with a remedy, exit code 2, no traceback, nothing left behind."""
 
+import json
 import os
 import subprocess
 import sys
@@ -54,6 +55,30 @@ def test_an_output_folder_that_cannot_be_written_is_refused(cache: Path, tmp_pat
     (tmp_path / "file").touch()
     ended = portbench("run", "quick", "--out", str(tmp_path / "file" / "campaign"), cache=cache)
     _assert_refused(ended, str(tmp_path / "file" / "campaign"))
+
+
+def test_a_data_folder_that_is_not_there_is_refused(cache: Path, tmp_path: Path) -> None:
+    ended = portbench("run", "quick", "--data-dir", str(tmp_path / "none"), cache=cache)
+    _assert_refused(ended, str(tmp_path / "none"), "no such folder")
+
+
+def test_data_that_is_torn_costs_its_cases_only(cache: Path, tmp_path: Path) -> None:
+    suite, folder, data = tmp_path / "two.yaml", tmp_path / "campaign", tmp_path / "data"
+    torn = "{name: lenet5, source_frameworks: [keras], data: mnist}"
+    suite.write_text(SUITE.replace("models: [", f"models: [{torn}, "))
+    (data / "mnist").mkdir(parents=True)
+    (data / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b torn")
+    arguments = ("--out", str(folder), "--launcher", "process", "--data-dir", str(data))
+    assert portbench("run", str(suite), *arguments, cache=cache).returncode == 1
+    rows = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert {(row["source_framework"], row["stage"], row["symptom"]) for row in failed} == {
+        ("keras", "train", "refused")
+    }
+    assert all("train-images-idx3-ubyte.gz" in row["message"] for row in failed)
+    fed = {row["inputs_sha256"] for row in rows if row["status"] == "ok"}
+    assert len(fed) == 1
+    assert len(fed.pop()) == 64
 
 
 def test_a_folder_that_holds_another_campaign_is_refused_and_kept(cache: Path, tmp_path: Path) -> None:
