@@ -21,10 +21,15 @@ _SPLIT_SEED = 0
 Ranked: TypeAlias = Sequence[Sequence[int]]
 
 
-def drawn(labels: NDArray[np.int64], chosen: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], ...]:
-    """Of the samples `chosen`, `count` with the classes' shares kept: those that are left, those that are drawn."""
+def drawn(
+    labels: NDArray[np.int64], chosen: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of the samples `chosen`, `count` with the classes' shares kept: those that are left, those that are drawn.
+
+    Both are shuffled: where samples are published in the order of their classes, the first of a part are like the rest.
+    """
     rest, part = train_test_split(chosen, test_size=count, stratify=labels[chosen], random_state=_SPLIT_SEED)
-    return np.sort(rest), np.sort(part)
+    return rest, part
 
 
 def framed(

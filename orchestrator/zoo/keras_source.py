@@ -129,7 +129,7 @@ def _export(model: keras.Model, target: Path) -> int:
     Returns:
         The size that it has with the optimizer's state.
     """
-    copy = keras.models.clone_model(model)
+    copy = type(model).from_config(model.get_config())  # clone_model would compile it, too
     copy.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory() as folder:
         saved, whole = Path(folder) / "model.keras", Path(folder) / "whole.keras"
