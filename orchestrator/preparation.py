@@ -154,7 +154,8 @@ def convert(cache: Cache, source: Artifact, source_framework: str, format: str, 
         )
         return {"source_sha256": source.sha256, "converters": versions, **facts}
 
-    key = key_of("conversion", _sha256_of_module(converter), source.sha256, source_framework, precision, versions)
+    modules: list[JSON] = [_sha256_of_module(name) for name in (converter, "orchestrator.inspection")]
+    key = key_of("conversion", modules, source.sha256, source_framework, precision, versions)
     return _cached(cache, key, format, precision, make)
 
 
