@@ -88,7 +88,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
 
 def _suggestion(key: str, kind: type[Configuration]) -> str:
     """The nearest key known anywhere in `kind`, or the keys that there are."""
-    known = _known_keys(kind)
+    known = _known_keys(kind) - {key}  # it may be known elsewhere, which is of no help here
     near = difflib.get_close_matches(key, known, n=1)
     return f"; did you mean '{near[0]}'?" if near else f"; known keys: {', '.join(sorted(known))}"
 

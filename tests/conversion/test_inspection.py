@@ -1,25 +1,30 @@
 """What an artifact tells of itself, and what is said of one that is torn."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from orchestrator import preparation
 from orchestrator.artifacts import Artifact, Cache, unpack_archive
+from orchestrator.errors import CaseFailure
+from orchestrator.inspection import inspect
 from tests.conversion.sources import Source
 
 
-def inspect(artifact: Path | str, cache: Cache | None = None) -> subprocess.CompletedProcess[str]:
-    """As a user would."""
-    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"} | (
-        {"PORTBENCH_CACHE": str(cache.root)} if cache else {"PORTBENCH_CACHE": "/tmp"}
-    )
-    portbench = str(Path(sys.executable).with_name("portbench"))
+def as_a_user(artifact: Path | str, cache: Cache) -> subprocess.CompletedProcess[str]:
+    """`portbench inspect`."""
     return subprocess.run(
-        [portbench, "inspect", str(artifact)], env=environment, capture_output=True, text=True, check=False
+        [str(Path(sys.executable).with_name("portbench")), "inspect", str(artifact)],
+        env=os.environ | {"PORTBENCH_CACHE": str(cache.root)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -32,9 +37,7 @@ def test_every_format_tells_its_operators_and_inputs(cache: Cache, source: Sourc
         preparation.convert(cache, source.artifact, source.framework, name, "float32") for name in ("onnx", "coreml")
     ]
     for artifact in (source.artifact, *made):
-        ended = inspect(artifact.path)
-        assert ended.returncode == 0, ended.stderr
-        found = json.loads(ended.stdout)
+        found: dict[str, Any] = inspect(path=str(artifact.path))
         assert found["format"] == artifact.format
         assert sum(found["operators"].values()) == found["operator_count"] > 5
         for name in set(found) & set(artifact.details) - {"format"}:
@@ -46,8 +49,9 @@ def test_every_format_tells_its_operators_and_inputs(cache: Cache, source: Sourc
     assert coreml["operators"]["conv"] == (3 if source.framework == "keras" else 2)
     folder = tmp_path / "model.mlpackage"
     unpack_archive(made[1].path, folder)
-    assert json.loads(inspect(folder).stdout)["operators"] == coreml["operators"]
-    assert json.loads(inspect(made[0].sha256, cache).stdout)["opset"] == onnx["opset"]
+    assert inspect(path=str(folder))["operators"] == coreml["operators"]
+    ended = as_a_user(made[0].sha256, cache)
+    assert json.loads(ended.stdout)["opset"] == onnx["opset"], ended.stderr
 
 
 def _without(archive: Path, ending: str, target: Path) -> Path:
@@ -66,9 +70,10 @@ def test_what_is_no_artifact_is_one_line_that_names_it(cache: Cache, source: Sou
     torn.write_bytes(source.artifact.path.read_bytes()[:1000])
     weightless = _without(coreml.path, "weight.bin", tmp_path / "weightless.mlpackage.zip")
     for artifact, words in ((text, "onnx"), (torn, "onnx"), (weightless, "weights"), (tmp_path / "no", "no such")):
-        ended = inspect(artifact)
-        assert ended.returncode == 2
-        assert ended.stderr.startswith("Error: ")
-        assert ended.stderr.count("\n") == 1
-        assert artifact.name in ended.stderr
-        assert words in ended.stderr
+        with pytest.raises(CaseFailure, match=words) as caught:
+            inspect(path=str(artifact))
+        assert artifact.name in caught.value.message
+    ended = as_a_user(text, cache)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("Error: ")
+    assert ended.stderr.count("\n") == 1
