@@ -1,6 +1,7 @@
 """A container's limits: how many threads a runtime then really puts to work, and what becomes of a greedy one."""
 
 import os
+import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +28,8 @@ ONE_CPU = {"cpu_period": 100_000, "cpu_quota": 100_000}  # as of `docker run --c
 FIRST_CPU = {"cpu_quota": -1, "cpuset_cpus": "0"}
 WIDE = np.random.default_rng(1).normal(size=(1024, 1024)).astype(np.float32)
 RULE = api.StopRule(min_samples=1, max_time_ns=SECOND_NS, min_time_ns=SECOND_NS, max_warmup_ns=SECOND_NS // 5)
-WATCHED_S = 0.5
+MOMENTS = 100
+APART_S = 0.005
 
 ContainerOf = Callable[[str], Container]
 
@@ -87,9 +89,10 @@ def put(client: RunnerClient, content: bytes, folder: Path) -> str:
 
 
 def working_threads(container: Container, client: RunnerClient, request: api.MeasureRequest) -> int:
-    """Threads of the worker that computed for a third of the time or more, as the host's kernel saw it.
+    """Threads of the worker that computed at once, at most moments, as the host's kernel saw it.
 
-    Those that only hand the work on are busy for less.
+    A thread that waits for a core counts: a runtime with more threads than cores does not hide among them. Which
+    threads do the work may change from one inference to the next, so the shares of each tell less.
     """
     steady = threading.Event()
 
@@ -101,11 +104,12 @@ def working_threads(container: Container, client: RunnerClient, request: api.Mea
     trial.start()
     assert steady.wait(60)
     (worker,) = workers(container)
-    before = on_core_ns(worker)
-    time.sleep(WATCHED_S)
-    after = on_core_ns(worker)
+    seen = []
+    for _ in range(MOMENTS):
+        time.sleep(APART_S)
+        seen.append(runnable_threads(worker))
     trial.join()
-    return sum(after[task] - before.get(task, 0) > WATCHED_S * 1e9 / 3 for task in after)
+    return statistics.mode(seen)
 
 
 def workers(container: Container) -> list[int]:
@@ -114,7 +118,7 @@ def workers(container: Container) -> list[int]:
     return [int(process) for process, command in listed if "runners.worker" in command]
 
 
-def on_core_ns(process: int) -> dict[str, int]:
-    """Thread -> the time that it has had a core."""
+def runnable_threads(process: int) -> int:
+    """How many threads have a core or wait for one."""
     tasks = Path(f"/proc/{process}/task").iterdir()
-    return {task.name: int((task / "schedstat").read_text().split()[0]) for task in tasks}
+    return sum((task / "stat").read_text().rpartition(")")[2].split()[0] == "R" for task in tasks)
