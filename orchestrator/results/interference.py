@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import theilslopes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -37,7 +36,7 @@ _HIGHEST_SLOWDOWN = 3.0
 _HIGHEST_SENSITIVITY = 3.0
 _LEAST_SPREAD = 0.01
 _OWN_BEST_QUANTILE = 0.05
-_STANDARD_ERRORS = 1.96
+_FASTEST_QUANTILE = 0.01
 _MIN_WINDOWS = 8
 _MAX_WINDOWS = 320
 _BEST_QUANTILE = 0.005
@@ -182,33 +181,38 @@ def _is_long(durations_ns: Floats) -> bool:
 
 @dataclass(frozen=True)
 class _Windows:
-    """Runs of a trial's blocks: median time of a sample and mean slow-down of the reference, both shape (windows,)."""
+    """Runs of a trial's blocks: median time of a sample and mean excess of the slow-down over 1, both (windows,)."""
 
     of_block: Integers
     times_ns: Floats
-    slowdowns: Floats
+    excess: Floats
 
 
 def _adjust(trials: Sequence[TrialSamples]) -> Corrected | None:
     """Divides by what the slow-down of the reference explains; None where the data are too few to tell.
 
     time = quiet time * (1 + sensitivity * (slow-down - 1)), with one sensitivity for the case, from the medians and
-    means of windows of all its trials by Theil and Sen's line. Means, because a neighbour comes and goes within a
-    window, and a reference sees a moment; a line through medians, because single moments are far off.
+    means of windows of all its trials. Means, because a neighbour comes and goes within a window, and a reference sees
+    a moment; a line through medians, because single moments are far off.
+
+    A neighbour may slow the reference and leave the samples alone: they are not taken below the fastest 1 % of all.
     """
     most = max(_MIN_WINDOWS, min(MAX_RUNS, _MAX_WINDOWS // len(trials)))
     windows = [_windows(trial, most) for trial in trials]
     if sum(len(one.times_ns) for one in windows) < _MIN_WINDOWS:
         return None
     sensitivity, error = _sensitivity(windows)
+    quietest = float(np.quantile(np.concatenate([one.excess for one in windows]), _OWN_BEST_QUANTILE))
+    fastest_ns = np.quantile(np.concatenate([trial.values_ns for trial in trials]), _FASTEST_QUANTILE)
+    floor_ns = float(fastest_ns) / (1 + sensitivity * quietest)
     adjusted = []
     for trial, one in zip(trials, windows, strict=True):
-        factors = 1 + sensitivity * (one.slowdowns - 1)
+        factors = 1 + sensitivity * one.excess
         values = trial.values_ns / np.repeat(factors[one.of_block], trial.block_samples)
-        typical = float(np.median(one.slowdowns)) - 1
-        adjusted.append(replace(trial, values_ns=values, shared_error=-typical / (1 + sensitivity * typical) * error))
-    quietest = float(np.quantile(np.concatenate([one.slowdowns for one in windows]), _OWN_BEST_QUANTILE))
-    return Corrected("adjusted", tuple(adjusted), sensitivity, quietest)
+        typical = float(np.median(one.excess))
+        shared_error = -typical / (1 + sensitivity * typical) * error
+        adjusted.append(replace(trial, values_ns=np.maximum(values, floor_ns), shared_error=shared_error))
+    return Corrected("adjusted", tuple(adjusted), sensitivity, 1 + quietest)
 
 
 def _windows(trial: TrialSamples, most: int) -> _Windows:
@@ -218,25 +222,46 @@ def _windows(trial: TrialSamples, most: int) -> _Windows:
     first_samples = (np.cumsum(trial.block_samples) - trial.block_samples)[starts]
     times = np.array([np.median(part) for part in np.split(trial.values_ns, first_samples[1:])])
     slowdowns = np.add.reduceat(trial.slowdowns, starts) / np.bincount(of_block)
-    return _Windows(of_block, times, slowdowns)
+    return _Windows(of_block, times, slowdowns - 1)
 
 
 def _sensitivity(windows: Sequence[_Windows]) -> tuple[float, float]:
-    """With its standard error: by the jackknife over trials, of a single one by the line's own interval."""
-    whole, low, high = _line(windows)
-    if len(windows) == 1:
-        return whole, (high - low) / 2 / _STANDARD_ERRORS
-    without = [_line([*windows[:index], *windows[index + 1 :]])[0] for index in range(len(windows))]
+    """With its standard error: by the jackknife over trials, of a single one over its windows."""
+    line = _Line(
+        np.concatenate([one.excess for one in windows]),
+        np.concatenate([one.times_ns for one in windows]),
+    )
+    sizes = [len(one.excess) for one in windows] if len(windows) > 1 else [1] * len(windows[0].excess)
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    without = [line.sensitivity(group != index) for index in range(len(sizes))]
+    whole = line.sensitivity(np.ones(len(group), np.bool_))
     return whole, math.sqrt((len(without) - 1) * float(np.var(without)))
 
 
-def _line(windows: Sequence[_Windows]) -> tuple[float, float, float]:
-    """Slope over the time at slow-down 1, with its 95 % interval; 0 where the host was quiet all the time."""
-    excess = np.concatenate([one.slowdowns for one in windows]) - 1
-    times = np.concatenate([one.times_ns for one in windows])
-    if float(np.ptp(excess)) < _LEAST_SPREAD:
-        return 0.0, 0.0, 0.0
-    slope, intercept, low, high = theilslopes(times, excess)
-    quiet_ns = max(float(intercept), float(np.min(times)) / 2)
-    shares = np.clip(np.array([slope, low, high]) / quiet_ns, 0.0, _HIGHEST_SENSITIVITY)
-    return float(shares[0]), float(shares[1]), float(shares[2])
+class _Line:
+    """Theil and Sen's line through points, each pair's slope weighted by the square of its distance.
+
+    The error of a slope falls with the distance of its two points: unweighted, the many pairs of quiet windows, which
+    differ by noise only, would hide the few disturbed ones. (Birkes and Dodge, Alternative Methods of Regression, 1993,
+    have weights by distance.)
+    """
+
+    def __init__(self, excess: Floats, times_ns: Floats) -> None:
+        one, other = np.triu_indices(len(excess), 1)
+        distances = excess[other] - excess[one]
+        apart = distances != 0
+        slopes = (times_ns[other] - times_ns[one])[apart] / distances[apart]
+        order = np.argsort(slopes)
+        self._excess, self._times_ns = excess, times_ns
+        self._slopes, self._weights = slopes[order], np.square(distances[apart])[order]
+        self._one, self._other = one[apart][order], other[apart][order]
+
+    def sensitivity(self, kept: Booleans) -> float:
+        """Slope over the time at slow-down 1, of the points `kept`; 0 where the host was quiet all the time."""
+        excess, times_ns = self._excess[kept], self._times_ns[kept]
+        if float(np.ptp(excess)) < _LEAST_SPREAD:
+            return 0.0
+        weight = np.cumsum(self._weights * (kept[self._one] & kept[self._other]))
+        slope = self._slopes[np.searchsorted(weight, weight[-1] / 2)]
+        quiet_ns = max(float(np.median(times_ns - slope * excess)), float(np.min(times_ns)) / 2)
+        return float(np.clip(slope / quiet_ns, 0.0, _HIGHEST_SENSITIVITY))

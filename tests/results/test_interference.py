@@ -105,6 +105,22 @@ def test_adjusted_medians_of_processes_agree_better_than_those_as_seen() -> None
     assert np.std(adjusted) < np.std(seen) / 3
 
 
+def test_the_one_disturbed_process_among_quiet_ones_is_adjusted() -> None:
+    """The many pairs of quiet windows, which differ by noise only, must not hide what it tells."""
+    random = np.random.default_rng(0)
+    trials = (*_long_trials(random, 19, busiest=0.02), *_long_trials(random, 1, idlest=0.8))
+    seen, adjusted = (float(np.median(some[-1].values_ns)) for some in (trials, correct(trials).trials))
+    assert seen > 1.3 * QUIET_MS
+    assert adjusted == pytest.approx(QUIET_MS, rel=0.03)
+
+
+def test_a_neighbour_that_slows_only_the_reference_makes_no_sample_faster_than_the_fastest() -> None:
+    trials = _long_trials(np.random.default_rng(0), 10)
+    spared = trial(np.full(60, QUIET_MS), [1] * 60, [False] * 60)
+    adjusted = correct((*trials, spared)).trials[-1]
+    assert np.median(adjusted.values_ns) == pytest.approx(QUIET_MS, rel=0.02)
+
+
 def test_on_a_quiet_host_adjusting_changes_nothing() -> None:
     trials = _long_trials(np.random.default_rng(0), 5, busiest=0.0)
     assert statistics.median_ns(correct(trials).trials) == pytest.approx(statistics.median_ns(trials), rel=0.01)
