@@ -16,7 +16,6 @@ from orchestrator.suite import StopRule
 
 SLEEP_NS = 20_000_000
 ALLOCATIONS_BYTES = (256 << 20, 32 << 20)
-_NEXT_TO_NOTHING_BYTES = 1
 HIGHEST_ERROR = 0.01
 LONGEST_SHORT_LIFE_NS = 5_000_000
 """The smaller allocation must not live longer: what a sampler would miss is what is wanted."""
@@ -46,27 +45,28 @@ def evaluate_sleep(measured: Sequence[Process], bare: Sequence[Process]) -> Chec
 
 
 def check_allocations(place: Place, folder: Path, repeats: int) -> list[Check]:
-    """Memory trials of each size and of a single byte, in turn, and timing trials of the smaller one's life."""
-    peaks: dict[int, list[int]] = {size_bytes: [] for size_bytes in (_NEXT_TO_NOTHING_BYTES, *ALLOCATIONS_BYTES)}
+    """Memory trials of each size, and timing trials of the smaller one's life."""
+    rises: dict[int, list[int]] = {size_bytes: [] for size_bytes in ALLOCATIONS_BYTES}
     for _ in range(repeats):
-        for size_bytes, of_size in peaks.items():
+        for size_bytes, of_size in rises.items():
             memory = place.memory(subjects.known(folder, allocate_bytes=size_bytes))
-            of_size.append(max(phase.peak_bytes for phase in memory.phases))
+            phases = {phase.phase: phase for phase in memory.phases}
+            of_size.append(phases["steady"].peak_bytes - phases["warmup"].rss_bytes)
     short = subjects.known(folder, allocate_bytes=min(ALLOCATIONS_BYTES))
     lives = [place.time(short, _LIFE_RULE) for _ in range(repeats)]
-    base = peaks.pop(_NEXT_TO_NOTHING_BYTES)
-    return [evaluate_allocations(peaks, base, processes.median_ns(processes.judged(lives, processes.best_ns(lives))))]
+    return [evaluate_allocations(rises, processes.median_ns(processes.judged(lives, processes.best_ns(lives))))]
 
 
-def evaluate_allocations(peaks: Mapping[int, Sequence[int]], base: Sequence[int], short_life_ns: float) -> Check:
+def evaluate_allocations(rises: Mapping[int, Sequence[int]], short_life_ns: float) -> Check:
     """The worst error of all trials.
 
     Args:
-        peaks: peaks of trials by the bytes that each inference allocates and frees.
-        base: peaks of equally fresh processes that allocate next to nothing.
+        rises: by the bytes that each inference allocates and frees, how far the peak of a trial's steady phase stands
+            above what was resident just before. (Not above the peak of a process that allocates nothing: that one is of
+            the phase's end, when the harness's own timeline has grown.)
         short_life_ns: how long the smallest allocation lives.
     """
-    errors = {size: [(peak - float(np.median(base))) / size - 1 for peak in of_size] for size, of_size in peaks.items()}
+    errors = {size: [rise / size - 1 for rise in of_size] for size, of_size in rises.items()}
     by_size: list[JSON] = [
         {"allocated_bytes": size, "worst_error": max(of_size, key=abs), "median_error": float(np.median(of_size))}
         for size, of_size in sorted(errors.items())
