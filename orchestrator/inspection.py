@@ -63,7 +63,8 @@ def onnx_nodes(graph: Any) -> Iterator[Any]:
 def of_coreml(specification: Any) -> dict[str, JSON]:
     """Of an ML Program's specification.
 
-    "float32_weights" are the operators, with their numbers, whose weights are float32.
+    "batch_sizes" are those that it takes, or the lowest and the highest of a range; "float32_weights" are the
+    operators, with their numbers, whose weights are float32.
     """
     from coremltools.proto import FeatureTypes_pb2, MIL_pb2
 
@@ -93,11 +94,22 @@ def of_coreml(specification: Any) -> dict[str, JSON]:
 
     return {
         "specification_version": specification.specificationVersion,
+        "batch_sizes": _batch_sizes(specification.description.input[0].type.multiArrayType),
         **_operators(Counter(operation.type for operation in steps)),
         "float32_weights": dict(Counter(operation.type for operation in steps if holds_float32(operation))),
         "inputs": tensors(specification.description.input),
         "outputs": tensors(specification.description.output),
     }
+
+
+def _batch_sizes(array: Any) -> list[JSON]:
+    match array.WhichOneof("ShapeFlexibility"):
+        case "shapeRange":
+            bounds = array.shapeRange.sizeRanges[0]
+            return [bounds.lowerBound, bounds.upperBound]
+        case "enumeratedShapes":
+            return sorted({shape.shape[0] for shape in array.enumeratedShapes.shapes})
+    return list(array.shape[:1])
 
 
 def _operations(block: Any) -> Iterator[Any]:

@@ -5,8 +5,9 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,17 +16,20 @@ from orchestrator import inspection
 from orchestrator.artifacts import JSON, pack_directory
 from orchestrator.conversion import telling_unsupported_operators
 
-_BATCH_SIZE = 1
-"""Packages have a fixed batch: an open one keeps a model off the neural engine."""
+_POWERS_OF_TWO = {2**exponent for exponent in range(10)}
+_OF_THE_STUDY = {1, 5, 10, 50, 100, 128, 150, 200, 250, 300, 350, 400, 450, 500}
+BATCH_SIZES = tuple(sorted(_POWERS_OF_TWO | _OF_THE_STUDY))
+"""Packages take these, one by one: in a range all but one size would be kept off the neural engine."""
 
 _UNNEEDED = {"keras": ("torch", "sklearn"), "pytorch": ("tensorflow", "sklearn")}
 """coremltools imports every framework that it finds, which takes longer than the conversion."""
 
 
 def convert(*, source_framework: str, source: str, target: str, precision: str) -> dict[str, JSON]:
-    """Writes `target`, a packed .mlpackage: input `input`, output `output_0` in float32, batch 1.
+    """Writes `target`, a packed .mlpackage: input `input`, output `output_0` in float32, `BATCH_SIZES` to choose from.
 
-    It computes, and stores weights, in `precision`.
+    It computes, and stores weights, in `precision`. A network with which the converter cannot do that gets a batch of
+    1, and the facts say why.
 
     Raises:
         CaseFailure: an operator that coremltools does not know.
@@ -45,7 +49,7 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
     }
     from_framework = _from_keras if source_framework == "keras" else _from_pytorch
     with telling_unsupported_operators():
-        package, conversion_ns = from_framework(source, options)
+        package, conversion_ns, reasons = _with_most_batches(partial(from_framework, source, options))
     specification = _normalised(package.get_spec())
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "model.mlpackage"
@@ -55,9 +59,18 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
         pack_directory(saved, Path(target))
     return {
         "conversion_ns": conversion_ns,
-        "batch_size": _BATCH_SIZE,
+        **reasons,
         **inspection.of_coreml(specification),
     }
+
+
+def _with_most_batches(converted: Callable[[Sequence[int]], tuple[Any, int]]) -> tuple[Any, int, dict[str, JSON]]:
+    """What `converted` makes for all batch sizes, or else for one, and then why."""
+    try:
+        return *converted(BATCH_SIZES), {}
+    except Exception as error:  # converters raise what they like
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return *converted([1]), {"fixed_batch_because": reason}
 
 
 def _passes() -> Any:
@@ -73,7 +86,7 @@ def _passes() -> Any:
     return passes
 
 
-def _from_keras(source: str, options: dict[str, Any]) -> tuple[Any, int]:
+def _from_keras(source: str, options: dict[str, Any], batch_sizes: Sequence[int]) -> tuple[Any, int]:
     """The package, and how long the converter itself took in nanoseconds."""
     import coremltools as ct
     import tensorflow as tf
@@ -81,13 +94,23 @@ def _from_keras(source: str, options: dict[str, Any]) -> tuple[Any, int]:
     from orchestrator.zoo import keras_source
 
     model = keras_source.load(source)
-    signature = [tf.TensorSpec((_BATCH_SIZE, *given.shape[1:]), given.dtype, name=given.name) for given in model.inputs]
+    batch = batch_sizes[0] if len(batch_sizes) == 1 else None
+    signature = [tf.TensorSpec((batch, *given.shape[1:]), given.dtype, name=given.name) for given in model.inputs]
     with _loops_without_bound():
         function = tf.function(lambda *inputs: model(*inputs, training=False)).get_concrete_function(*signature)
-    inputs = [ct.TensorType(given.name, tuple(given.shape), given.dtype.as_numpy_dtype) for given in signature]
+    inputs = [
+        ct.TensorType(given.name, _shapes(given.shape, batch_sizes), given.dtype.as_numpy_dtype) for given in signature
+    ]
     begin_ns = time.perf_counter_ns()
     package = ct.convert([function], source="tensorflow", inputs=inputs, **options)
     return package, time.perf_counter_ns() - begin_ns
+
+
+def _shapes(shape: Sequence[int], batch_sizes: Sequence[int]) -> Any:
+    import coremltools as ct
+
+    shapes = [(size, *shape[1:]) for size in batch_sizes]
+    return shapes[0] if len(shapes) == 1 else ct.EnumeratedShapes(shapes)
 
 
 @contextmanager
@@ -108,7 +131,7 @@ def _loops_without_bound() -> Iterator[None]:
         yield
 
 
-def _from_pytorch(source: str, options: dict[str, Any]) -> tuple[Any, int]:
+def _from_pytorch(source: str, options: dict[str, Any], batch_sizes: Sequence[int]) -> tuple[Any, int]:
     import coremltools as ct
     import torch
 
@@ -122,12 +145,29 @@ def _from_pytorch(source: str, options: dict[str, Any]) -> tuple[Any, int]:
             self.program = program.module(check_guards=False)
 
         def forward(self, *inputs: torch.Tensor) -> Any:
-            return torch.fx.Interpreter(self.program).run(*inputs)
+            return Sizing(self.program).run(*inputs)
+
+    class Sizing(torch.fx.Interpreter):  # type: ignore[misc]
+        """Writes sizes so that a trace follows them; as the program has them they would become constants."""
+
+        def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if target is torch.ops.aten.sym_size.int:
+                tensor, axis = args
+                return tensor.size(axis)
+            if target is torch.ops.aten.zeros.default:
+                return torch.zeros(*args, dtype=kwargs["dtype"])
+            return super().call_function(target, args, kwargs)
 
     program = pytorch_source.load(source)
-    examples = tuple(tensor[:_BATCH_SIZE] for tensor in program.example_inputs[0])
-    traced = torch.jit.trace(Traceable(program), examples, check_trace=False)
-    inputs = [ct.TensorType("input", example.shape, example.numpy().dtype) for example in examples]
+    examples = tuple(tensor[: batch_sizes[0]] for tensor in program.example_inputs[0])
+    traceable = Traceable(program)
+    traced = torch.jit.trace(traceable, examples, check_trace=False)
+    if len(batch_sizes) > 1:
+        others = tuple(torch.cat([example] * 2) for example in examples)
+        torch.testing.assert_close(traced(*others), traceable(*others))
+    inputs = [
+        ct.TensorType("input", _shapes(example.shape, batch_sizes), example.numpy().dtype) for example in examples
+    ]
     begin_ns = time.perf_counter_ns()
     package = ct.convert(traced, inputs=inputs, **options)
     return package, time.perf_counter_ns() - begin_ns

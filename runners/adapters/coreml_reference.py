@@ -7,8 +7,8 @@ Precision: every value has the type that the program declares for it; a float16 
 each result is rounded to float16. Within one operation sums are accumulated as torch does on the CPU (float16 products
 in float32), where Apple's compute units may round earlier.
 
-Batches: a package that was converted with a fixed batch (Keras's image models: 1) gets a larger one in slices of the
-fixed size, whose answers are joined; the number of samples must be a multiple of it.
+Batches: a package that takes only certain batch sizes gets any other number of samples in slices of these sizes, the
+largest first, whose answers are joined.
 """
 
 from collections.abc import Callable
@@ -62,11 +62,11 @@ class Model:
 
     @property
     def inputs(self) -> list[TensorSpec]:
-        """The program's inputs; any number of samples where the batch is fixed, for they are sliced."""
+        """The program's inputs; any number of samples where only some can be at once, for they are sliced."""
         return [given.specification for given in self._inputs]
 
     def bind(self, inputs: Arrays, compute_only: bool) -> Callable[[], object]:
-        """One evaluation of these inputs, sliced where the package's batch is fixed and smaller.
+        """One evaluation of these inputs, sliced where the package does not take so many samples at once.
 
         Raises:
             Failure: (infer, refused) a number of samples or another size outside of what the package takes.
@@ -93,18 +93,22 @@ class Model:
         """Nothing outlives the object."""
 
     def _slices(self, inputs: Arrays) -> list[Arrays]:
-        batches = {given.fixed_batch for given in self._inputs}
-        size = batches.pop() if len(batches) == 1 else None
-        if size is None:
+        choices = {given.batch_sizes for given in self._inputs}
+        sizes = choices.pop() if len(choices) == 1 else None
+        if sizes is None:
             return [inputs]
         count = max(len(inputs[given.name]) for given in self._inputs)
-        if count == 0 or count % size:
-            raise Failure(
-                "infer", "refused", f"the package takes batches of {size}: {count} samples cannot be cut into them"
-            )
-        return [
-            {name: array[start : start + size] for name, array in inputs.items()} for start in range(0, count, size)
-        ]
+        slices: list[Arrays] = []
+        start = 0
+        while not slices or start < count:
+            size = next((size for size in sizes if size <= count - start), None)
+            if size is None:
+                words = " or ".join(map(str, sizes))
+                message = f"the package takes batches of {words}: {count} samples cannot be cut into them"
+                raise Failure("infer", "refused", message)
+            slices.append({name: array[start : start + size] for name, array in inputs.items()})
+            start += size
+        return slices
 
     def _evaluate(self, slices: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         answers = [self._program.evaluate(part) for part in slices]

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from orchestrator import fidelity, preparation
 from orchestrator.artifacts import Artifact, Cache
+from orchestrator.conversion import coreml
 from orchestrator.zoo import MODELS, Training
 from runners.adapters import coreml_reference
 
 SAMPLES = 24
 ALWAYS = ("gru", "keras")
+FIXED_BATCH = {("vgg", "pytorch"): "Adaptive pooling"}
 CELLS = [pytest.param(*cell, marks=() if cell == ALWAYS else pytest.mark.study) for cell in MODELS]
 BYTES = {"float32": 4, "float16": 2}
 
@@ -46,6 +48,10 @@ def test_all_conversions_answer_as_their_source_and_have_its_size(cache: Cache, 
         else:
             assert found.max_abs_error <= 1e-2 * max(1.0, float(np.abs(expected).max()))
             assert set(details["float32_weights"]) <= {"lstm", "while_loop"}  # a loop's are what it begins with
+        if format_ == "coreml":
+            why = FIXED_BATCH.get((name, framework))
+            assert details["batch_sizes"] == ([1] if why else list(coreml.BATCH_SIZES))
+            assert (why or "") in details.get("fixed_batch_because", "")
         assert details["operator_count"] < 250  # steps of a sequence stay loops
         if "lstm" not in details.get("float32_weights", {}) or precision == "float32":
             spare = 1.25 if recurrent and format_ == "coreml" else 1.02

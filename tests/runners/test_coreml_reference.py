@@ -251,6 +251,14 @@ def test_a_batch_that_is_no_multiple_of_the_fixed_one(tmp_path: Path) -> None:
         assert (caught.value.stage, caught.value.symptom) == ("infer", "refused")
 
 
+def test_batch_sizes_to_choose_from_are_added_up(tmp_path: Path) -> None:
+    choices = coremltools.EnumeratedShapes([(size, 4) for size in (1, 4, 8)])
+    traced = torch.jit.trace(nn.Linear(4, 3), torch.randn(1, 4))
+    given = coremltools.TensorType("input", choices, np.float32)
+    archive = save(coremltools.convert(traced, inputs=[given], **target("float32")), tmp_path / "model.zip")
+    assert answer(archive, np.zeros((14, 4), np.float32)).shape == (14, 3)
+
+
 def test_an_unknown_operator_is_named(tmp_path: Path) -> None:
     archive = convert_torch(Apply(torch.erf), torch.randn(2, 3), "float32", tmp_path / "model.zip")
     with pytest.raises(Failure, match="erf") as caught:

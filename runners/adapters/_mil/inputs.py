@@ -32,9 +32,11 @@ class Input:
         return tuple(bounds.pop() if len(bounds) == 1 else None for bounds in axes)
 
     @property
-    def fixed_batch(self) -> int | None:
-        """Number of samples that it always has; None where several are possible."""
-        return self.fixed_sizes[0] if self.fixed_sizes else None
+    def batch_sizes(self) -> tuple[int, ...] | None:
+        """Numbers of samples to choose from, the largest first; None where any of a range may be."""
+        if not self.shapes[0] or any(low != high for (low, high), *_ in self.shapes):
+            return None
+        return tuple(sorted({low for (low, _), *_ in self.shapes}, reverse=True))
 
     @property
     def specification(self) -> TensorSpec:
