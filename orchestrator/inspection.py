@@ -66,15 +66,10 @@ def of_coreml(specification: Any) -> dict[str, JSON]:
     "batch_sizes" are those that it takes, or the lowest and the highest of a range; "float32_weights" are the
     operators, with their numbers, whose weights are float32.
     """
-    from coremltools.proto import FeatureTypes_pb2, MIL_pb2
+    from coremltools.proto import MIL_pb2
 
     def tensors(features: Any) -> dict[str, JSON]:
-        arrays = {feature.name: feature.type.multiArrayType for feature in features}
-        kinds = FeatureTypes_pb2.ArrayFeatureType.ArrayDataType
-        return {
-            name: f"{kinds.Name(array.dataType).lower()} {list(array.shape)}".replace("'", "")
-            for name, array in arrays.items()
-        }
+        return {feature.name: _coreml_type(feature.type.multiArrayType) for feature in features}
 
     (function,) = specification.mlProgram.functions.values()
     (block,) = function.block_specializations.values()
@@ -128,6 +123,14 @@ def _onnx_type(tensor: Any) -> str:
 
     sizes = ", ".join(dimension.dim_param or str(dimension.dim_value) for dimension in tensor.shape.dim)
     return f"{onnx.TensorProto.DataType.Name(tensor.elem_type).lower()} [{sizes}]"
+
+
+def _coreml_type(array: Any) -> str:
+    """Without a shape where that depends on the batch, as outputs of a package for many batch sizes have it."""
+    from coremltools.proto.FeatureTypes_pb2 import ArrayFeatureType
+
+    kind: str = ArrayFeatureType.ArrayDataType.Name(array.dataType).lower()
+    return f"{kind} {list(array.shape)}" if array.shape else kind
 
 
 def _format_of(artifact: Path) -> str:

@@ -46,6 +46,7 @@ def test_every_format_tells_its_operators_and_inputs(cache: Cache, source: Sourc
     assert onnx["inputs"]["input"].startswith("float [batch, ")
     assert onnx["outputs"] == {"output_0": "float [batch, 10]"}
     assert coreml["inputs"]["input"].startswith("float32 [1, ")
+    assert coreml["outputs"] == {"output_0": "float32"}  # of which the shape depends on the batch
     assert coreml["operators"]["conv"] == (3 if source.framework == "keras" else 2)
     folder = tmp_path / "model.mlpackage"
     unpack_archive(made[1].path, folder)
