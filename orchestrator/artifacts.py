@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
@@ -68,6 +69,22 @@ class Cache:
             artifact.path.unlink(missing_ok=True)
             return None
         return artifact
+
+    def once(
+        self,
+        key: str,
+        format: str,  # noqa: A002 - the design's word
+        precision: str,
+        make: Callable[[Path], dict[str, JSON]],
+    ) -> Artifact:
+        """The artifact of `key`; if there is none, `make` writes it to a path of its own and gives its details."""
+        found = self.find(key)
+        if found:
+            return found
+        with tempfile.TemporaryDirectory(dir=self.root) as folder:
+            target = Path(folder) / "artifact"
+            details = make(target)
+            return self.store(key, target, format=format, precision=precision, details=details)
 
     def store(
         self,

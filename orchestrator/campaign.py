@@ -17,7 +17,7 @@ import numpy as np
 
 from orchestrator import fidelity, isolated, preparation
 from orchestrator.artifacts import JSON, Cache
-from orchestrator.cases import ArtifactName
+from orchestrator.cases import ArtifactName, Attack
 from orchestrator.errors import CaseFailure, UsageError
 from orchestrator.host import HostRun, Prepared
 from orchestrator.inventory import Inventory
@@ -28,6 +28,7 @@ from orchestrator.progress import Narrator
 from orchestrator.recorder import Recorder
 from orchestrator.results.schema import ArtifactSection, Campaign, Identity
 from orchestrator.results.store import Store, holds_campaign
+from orchestrator.robustness.crafted import Attacked, Source
 from orchestrator.suite import ModelEntry, Suite
 
 BUILD_HOST_PACKAGES = (
@@ -39,6 +40,7 @@ BUILD_HOST_PACKAGES = (
     "tf2onnx",
     "onnxscript",
     "coremltools",
+    "adversarial-robustness-toolbox",
     "numpy",
 )
 
@@ -62,11 +64,21 @@ def run(
     Files of data sets are looked for in `data_dir`, too.
     """
     recorder = Recorder(store)
-    narrator.expect(len(plan.artifacts))
+    narrator.expect(len(plan.artifacts) + _attacks_crafted(suite))
     prepared = _prepare(plan, suite, recorder, narrator, data_dir)
     turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
     runs = [HostRun(host, plan, suite, prepared, recorder, launcher, narrator, turns) for host in inventory.hosts]
     _execute(runs)
+
+
+def _attacks_crafted(suite: Suite) -> int:
+    attacks = [
+        (attack, framework)
+        for entry in suite.models
+        for attack in suite.attacks_on(entry)
+        for framework in entry.source_frameworks
+    ]
+    return sum(attack.against == "source" for attack, _ in attacks)
 
 
 def open_folder(suite: Suite, inventory: Inventory, folder: Path) -> Store:
@@ -140,7 +152,34 @@ class _Workshop:
         made = {source: self._step(source, self._source)}
         for name in conversions:
             made[name] = self._step(name, partial(self._convert, made[source], name))
-        return made
+        trained = made[source]
+        if isinstance(trained, CaseFailure):
+            return made
+        attacked = {attack: self._craft(trained.source, attack) for attack in self._crafted}
+        return {
+            name: result if isinstance(result, CaseFailure) else replace(result, attacked=attacked)
+            for name, result in made.items()
+        }
+
+    @property
+    def _crafted(self) -> list[Attack]:
+        """The attacks that need the source model, which is here."""
+        return [attack for attack in self.suite.attacks_on(self.entry) if attack.against == "source"]
+
+    def _craft(self, source: Source, attack: Attack) -> Attacked | CaseFailure:
+        what = f"{self.origin.model} ({self.origin.source_framework}): {attack.label}"
+        self.narrator.begin(what)
+        try:
+            return source.craft(
+                attack,
+                self.suite.seed,
+                self.suite.attack_timeout_s,
+                lambda told: self.narrator.begin(f"{what}, {told}"),
+            )
+        except CaseFailure as failure:
+            return failure
+        finally:
+            self.narrator.end(what)
 
     def _step(self, name: ArtifactName, work: Callable[[], Prepared]) -> Prepared | CaseFailure:
         what = f"{name.model} ({name.source_framework}): {name.format} {name.precision}"
@@ -171,13 +210,15 @@ class _Workshop:
             "test_accuracy": float((fidelity.classes(expected) == inputs.labels).mean()),
             "majority_share": float(np.bincount(inputs.labels).max() / len(inputs.labels)),
         }
-        return Prepared(self.entry, replace(artifact, details=artifact.details | reached), inputs, expected)
+        source = Source(self.cache, self.origin, artifact, inputs, expected)
+        return Prepared(self.entry, replace(artifact, details=artifact.details | reached), source, {})
 
-    def _convert(self, source: Prepared | CaseFailure, name: ArtifactName) -> Prepared:
-        if isinstance(source, CaseFailure):
-            raise source
-        artifact = preparation.convert(self.cache, source.artifact, name.source_framework, name.format, name.precision)
-        return replace(source, artifact=artifact)
+    def _convert(self, trained: Prepared | CaseFailure, name: ArtifactName) -> Prepared:
+        if isinstance(trained, CaseFailure):
+            raise trained
+        source = trained.source.artifact
+        artifact = preparation.convert(self.cache, source, name.source_framework, name.format, name.precision)
+        return replace(trained, artifact=artifact)
 
 
 def _record(recorder: Recorder, name: ArtifactName, made: Prepared | CaseFailure) -> None:
@@ -189,8 +230,8 @@ def _record(recorder: Recorder, name: ArtifactName, made: Prepared | CaseFailure
         Identity(kind="artifact", **asdict(name), artifact_sha256=artifact.sha256),
         lambda: {"status": "ok", "artifact": ArtifactSection(details=artifact.details)},
         artifact_bytes=artifact.size_bytes,
-        data=made.inputs.name,
-        inputs_sha256=made.inputs.sha256,
+        data=made.source.inputs.name,
+        inputs_sha256=made.source.inputs.sha256,
         versions=recorder.store.campaign.versions,
     )
 

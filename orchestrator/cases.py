@@ -1,9 +1,11 @@
-"""What is measured: the case, and the trial that measures it once."""
+"""What is measured: the case, the trial that measures it once, the attack that is replayed on it."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 TrialKind = Literal["timing", "memory"]
+Norm = Literal["linf", "l2"]
+Against = Literal["source", "runner"]
 
 
 @dataclass(frozen=True, order=True)
@@ -43,3 +45,22 @@ class Trial:
     case: Case
     kind: TrialKind
     index: int
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack on one model; of the fields, see `robustness.AttackEntry`, those that do not apply are None."""
+
+    name: str
+    norm: Norm | None
+    epsilon: float | None
+    words: int | None
+    iterations: int | None
+    samples: int
+    against: Against
+
+    @property
+    def label(self) -> str:
+        """What tells it from the other attacks on a model: "pgd-linf-0.03", "hotflip-3", "hopskipjump-l2-runner"."""
+        told = (self.name, self.norm, self.epsilon, self.words, "runner" if self.against == "runner" else None)
+        return "-".join(str(part) for part in told if part is not None)

@@ -3,12 +3,15 @@
 import json
 import queue
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
+import numpy as np
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from runner_api.v1 import runner_pb2 as api
@@ -107,13 +110,22 @@ class RunnerClient:
             raise self._failure(error, Stage.MEASURE) from None
         raise CaseFailure(Stage.MEASURE, Symptom.CRASH, f"the runner {self.name} ended the trial without a result")
 
-    def predict(self, session: api.Session, batches: Iterable[Tensors], timeout_s: float) -> Iterator[Tensors]:
-        """The answers to each batch, in order; the next batch is sent when `batches` yields it."""
+    def predict(
+        self, session: api.Session, batches: Iterable[Tensors | api.StoredInputs], timeout_s: float
+    ) -> Iterator[Tensors]:
+        """The answers to each batch, in order; the next batch is sent when `batches` yields it.
+
+        Stored inputs are answered in as many batches as they have, the last of which may be smaller.
+        """
         try:
-            responses = self._stub.Predict(_open_then_chunks(session, batches), timeout=timeout_s)
+            responses = self._stub.Predict(_open_then_batches(session, batches), timeout=timeout_s)
             yield from wire.join(response.chunk for response in responses)
         except grpc.RpcError as error:
             raise self._failure(error, Stage.INFER) from None
+
+    def dialogue(self, session: api.Session, timeout_s: float) -> "Dialogue":
+        """One after the other, questions to a model that stays loaded in between; `timeout_s` is for all together."""
+        return Dialogue(self, session, timeout_s)
 
     def _failure(self, error: grpc.RpcError, stage: Stage) -> CaseFailure:
         for entry in error.trailing_metadata() or ():
@@ -130,6 +142,55 @@ class RunnerClient:
         return CaseFailure(stage, Symptom.CRASH, f"the runner {self.name}: {error.code().name}: {details}")
 
 
+class Dialogue:
+    """A Predict call under way, see `RunnerClient.dialogue`. The runner serves nobody else before it is closed."""
+
+    def __init__(self, client: RunnerClient, session: api.Session, timeout_s: float) -> None:
+        self._name = client.name
+        self._questions: queue.SimpleQueue[Tensors | api.StoredInputs | None] = queue.SimpleQueue()
+        self._answers = client.predict(session, iter(self._questions.get, None), timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets the model go."""
+        self._questions.put(None)
+        with suppress(CaseFailure):  # what matters has been answered
+            for _ in self._answers:
+                pass
+
+    def ask(self, batch: Tensors) -> NDArray[Any]:
+        """The model's first output for one batch.
+
+        Raises:
+            CaseFailure: as `RunnerClient.predict`; afterwards there are no answers any more.
+        """
+        self._questions.put(batch)
+        return self._joined(1)
+
+    def ask_stored(self, inputs_sha256: str, samples: int, batch_size: int) -> NDArray[Any]:
+        """The model's first output for the first `samples` of inputs that were put before, shape (samples, ...).
+
+        Raises:
+            CaseFailure: as `ask`.
+        """
+        self._questions.put(api.StoredInputs(inputs_sha256=inputs_sha256, batch_size=batch_size, samples=samples))
+        return self._joined(-(-samples // batch_size))
+
+    def _joined(self, batches: int) -> NDArray[Any]:
+        try:
+            return np.concatenate([next(iter(next(self._answers).values())) for _ in range(batches)])
+        except (StopIteration, ValueError) as error:
+            message = f"the answers of {self._name} do not hold together: {error or 'no output'}"
+            raise CaseFailure(Stage.COMPARE, Symptom.WRONG_OUTPUT, message) from None
+
+
 def _header_then_chunks(path: Path, sha256: str, wanted: Callable[[], bool]) -> Iterator[api.PutArtifactRequest]:
     """The header at once, the chunks only when the runner turns out to want them."""
     yield api.PutArtifactRequest(header=api.ArtifactHeader(sha256=sha256, size_bytes=path.stat().st_size))
@@ -140,10 +201,15 @@ def _header_then_chunks(path: Path, sha256: str, wanted: Callable[[], bool]) -> 
             yield api.PutArtifactRequest(chunk=chunk)
 
 
-def _open_then_chunks(session: api.Session, batches: Iterable[Tensors]) -> Iterator[api.PredictRequest]:
+def _open_then_batches(
+    session: api.Session, batches: Iterable[Tensors | api.StoredInputs]
+) -> Iterator[api.PredictRequest]:
     yield api.PredictRequest(open=session)
     for batch in batches:
-        yield from (api.PredictRequest(chunk=chunk) for chunk in wire.split(batch))
+        if isinstance(batch, api.StoredInputs):
+            yield api.PredictRequest(stored=batch)
+        else:
+            yield from (api.PredictRequest(chunk=chunk) for chunk in wire.split(batch))
 
 
 def _told_by_runner(serialized: str | bytes, stage: Stage) -> CaseFailure:

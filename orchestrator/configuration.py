@@ -1,6 +1,7 @@
 """YAML files -> frozen, validated objects; every mistake is one line with file, line, key and remedy."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +14,28 @@ from orchestrator.errors import UsageError
 def name_of_null(value: object) -> object:
     """YAML reads the name of the runtime `null` as nothing at all; for use before validation."""
     return "null" if value is None else value
+
+
+Items = TypeVar("Items", bound=tuple[object, ...])
+
+
+def one_of(choices: Callable[[], tuple[str, ...]], what: str) -> Callable[[str], str]:
+    """A validator that knows the `choices` of a `what`, asked for when they are needed."""
+
+    def check(value: str) -> str:
+        if value not in choices():
+            raise ValueError(f"unknown {what}; choose from {', '.join(choices())}")
+        return value
+
+    return check
+
+
+def once(items: Items) -> Items:
+    """A validator that refuses repetitions."""
+    twice = next((item for index, item in enumerate(items) if item in items[:index]), None)
+    if twice is not None:
+        raise ValueError(f"{twice} stands twice; remove one")
+    return items
 
 
 class Configuration(BaseModel):

@@ -14,6 +14,7 @@ class Stage(StrEnum):
     INFER = "infer"
     COMPARE = "compare"
     MEASURE = "measure"
+    ATTACK = "attack"
 
 
 class Symptom(StrEnum):

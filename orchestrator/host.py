@@ -1,33 +1,30 @@
 """One host's part of a campaign: its runners, the checks of their answers, and its trials, one after the other."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import groupby
 from typing import Any
 
 import numpy as np
-from google.protobuf.json_format import MessageToDict
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from orchestrator import fidelity, translation
 from orchestrator.artifacts import Artifact
-from orchestrator.cases import ArtifactName, Case, Trial, TrialKind
-from orchestrator.client import RunnerClient
+from orchestrator.cases import ArtifactName, Attack, Case, Trial, TrialKind
 from orchestrator.errors import CaseFailure, Stage, Symptom
-from orchestrator.inventory import Host, RunnerEntry
-from orchestrator.launch import Launched, Launcher, reach
-from orchestrator.plan import Check, Plan, order_trials, resolve_threads
-from orchestrator.preparation import Inputs
+from orchestrator.inventory import Host
+from orchestrator.launch import Launcher
+from orchestrator.live import LiveRunner, bring_up
+from orchestrator.plan import Check, Plan, Replay, order_trials, resolve_threads
 from orchestrator.progress import Narrator
 from orchestrator.recorder import Recorder
 from orchestrator.results.interference import host_best_ns, own_best_ns
-from orchestrator.results.schema import CheckSection, Identity
+from orchestrator.results.schema import AttackSection, CheckSection, Identity
+from orchestrator.robustness.crafted import Attacked, Source
+from orchestrator.robustness.replay import Replayer, attack_section
 from orchestrator.suite import ModelEntry, Suite
-from runner_api.v1 import runner_pb2 as api
-from runner_api.v1.wire import Tensors
 
 CHECK_BATCH_SIZE = 100
 # Samples whose answers one at a time are held against their answers in a batch.
@@ -40,24 +37,21 @@ class HostStoppedError(Exception):
 
 @dataclass(frozen=True)
 class Prepared:
-    """An artifact with what its answers are held against.
-
-    `expected`: the source framework's answers to `inputs`, shape (samples, ...).
-    """
+    """An artifact of a suite's model, the source model that it is held against, and what attacks on that made."""
 
     entry: ModelEntry
     artifact: Artifact
-    inputs: Inputs
-    expected: NDArray[np.floating]
+    source: Source
+    attacked: Mapping[Attack, Attacked | CaseFailure]
 
 
 @dataclass(frozen=True)
-class LiveRunner:
-    """A runner that answers, and what it said of itself."""
+class _Subject:
+    """What the attacks on one artifact on one runner need."""
 
-    client: RunnerClient
-    launched: Launched
-    description: api.DescribeResponse
+    prepared: Prepared
+    runner: LiveRunner
+    replayer: Replayer
 
 
 class HostRun:
@@ -83,6 +77,7 @@ class HostRun:
         self._launcher = launcher
         self._narrator = narrator
         self._checks = [check for check in plan.checks if check.host == host.name]
+        self._replays = [replay for replay in plan.replays if replay.place.host == host.name]
         self._cases = tuple(case for case in plan.cases if case.host == host.name)
         self._runners: dict[str, LiveRunner | CaseFailure] = {}
         self._references_ns: list[float] = []
@@ -95,12 +90,13 @@ class HostRun:
             for entry in self._host.entries():
                 if entry.name in names and not self._stopped.is_set():
                     self._narrator.begin(f"{self._host.name}: starting {entry.name}")
-                    self._runners[entry.name] = self._bring_up(entry, stack)
+                    self._runners[entry.name] = bring_up(entry, self._launcher, stack)
             self._recorder.describe_runners(self._told())
             cases = resolve_threads(self._cases, self._available_cpus())
             trials = order_trials(cases, self._suite)
-            self._narrator.expect(len(self._checks) + len(trials))
+            self._narrator.expect(len(self._checks) + len(self._replays) + len(trials))
             self._check_all()
+            self._attack_all()
             self._measure_all(trials)
 
     def stop(self) -> None:
@@ -110,21 +106,9 @@ class HostRun:
             if isinstance(runner, LiveRunner):
                 runner.client.close()
 
-    def _bring_up(self, entry: RunnerEntry, stack: ExitStack) -> LiveRunner | CaseFailure:
-        try:
-            launched = stack.enter_context(reach(entry, self._launcher))
-            client = stack.enter_context(RunnerClient(entry.name, launched.target))
-            description = client.describe()
-            if description.runtime != entry.kind.runtime:
-                found = f"the runner at {launched.target} is one of {description.runtime}, not {entry.kind.runtime}"
-                raise CaseFailure(Stage.SHIP, Symptom.REFUSED, f"{found}; correct the address of {entry.name}")
-            return LiveRunner(client, launched, description)
-        except CaseFailure as failure:
-            return failure
-
     def _told(self) -> dict[str, dict[str, Any]]:
         return {
-            f"{self._host.name}/{name}": _told(runner)
+            f"{self._host.name}/{name}": runner.told()
             for name, runner in self._runners.items()
             if isinstance(runner, LiveRunner)
         }
@@ -156,25 +140,58 @@ class HostRun:
 
     def _compare(self, check: Check, prepared: Prepared, runner: LiveRunner) -> dict[str, Any]:
         """Asks for the answers to the whole test set in batches, then to its first samples one at a time."""
-        _ship(prepared, runner)
-        session = api.Session(
-            artifact_sha256=prepared.artifact.sha256, format=check.artifact.format, device=check.device, threads=1
-        )
-        with np.load(prepared.inputs.path, allow_pickle=False) as archive:
-            inputs = {name: archive[name] for name in archive.files}
-        head = {name: tensor[:ONE_AT_A_TIME] for name, tensor in inputs.items()}
-        batches = chain(_batches(inputs, CHECK_BATCH_SIZE), _batches(head, 1))
-        outputs = runner.client.predict(session, batches, self._suite.trial_timeout_s)
-        try:
-            answers = np.concatenate([next(iter(output.values())) for output in outputs])
-        except (StopIteration, ValueError) as error:
-            message = f"the answers of {check.runner} do not hold together: {error or 'no output'}"
-            raise CaseFailure(Stage.COMPARE, Symptom.WRONG_OUTPUT, message) from None
-        samples = len(prepared.expected)
-        result = fidelity.compare(prepared.expected, answers[:samples], prepared.inputs.labels, answers[samples:])
+        inputs, expected = prepared.source.inputs, prepared.source.answers
+        runner.ship(prepared.artifact, inputs)
+        session = translation.session(check.artifact, prepared.artifact.sha256, check.device, threads=1)
+        with runner.client.dialogue(session, self._suite.trial_timeout_s) as model:
+            answers = model.ask_stored(inputs.sha256, len(expected), CHECK_BATCH_SIZE)
+            alone = model.ask_stored(inputs.sha256, min(ONE_AT_A_TIME, len(expected)), 1)
+        result = fidelity.compare(expected, answers, inputs.labels, alone)
         tolerance = prepared.entry.tolerance[prepared.artifact.precision]
         section = CheckSection(**asdict(result), tolerance=tolerance)
         return {"check": section, **_verdict(section)}
+
+    def _attack_all(self) -> None:
+        for place, replays in groupby(self._replays, key=lambda replay: replay.place):
+            found = self._find(place.artifact, place.runner)
+            with ExitStack() as stack:
+                subject: _Subject | CaseFailure
+                subject = found if isinstance(found, CaseFailure) else self._subject(place, *found, stack)
+                for replay in replays:
+                    if self._stopped.is_set():
+                        return
+                    what = f"{_label(place.artifact)} on {place.runner}: {replay.attack.label}"
+                    self._narrator.begin(what)
+                    self._attack(replay, subject, what)
+                    self._narrator.end(what)
+
+    def _subject(self, place: Check, prepared: Prepared, runner: LiveRunner, stack: ExitStack) -> "_Subject":
+        """Attacks may use all processors: nothing is timed."""
+        threads, suite = runner.description.available_cpus, self._suite
+        session = translation.session(place.artifact, prepared.artifact.sha256, place.device, threads)
+        replayer = Replayer(runner, prepared.artifact, session, prepared.source, suite.seed, suite.attack_timeout_s)
+        return _Subject(prepared, runner, stack.enter_context(replayer))
+
+    def _attack(self, replay: Replay, subject: "_Subject | CaseFailure", what: str) -> None:
+        place, attack = replay.place, replay.attack
+        identity = self._identity(place.artifact, place.runner, kind="attack", device=place.device, attack=attack.label)
+        if isinstance(subject, CaseFailure):
+            self._recorder.fail(identity, subject)
+            return
+        attacked = subject.prepared.attacked.get(attack)
+        unfinished = self._recorder.store.folder / "unfinished" / identity.key
+
+        def on_told(told: str) -> None:
+            self._narrator.begin(f"{what}, {told}")
+
+        def work() -> dict[str, Any]:
+            made = attacked or subject.replayer.attack(attack, unfinished, on_told)
+            if isinstance(made, CaseFailure):
+                raise made
+            section = attack_section(attack, made, subject.replayer.replay(made))
+            return {"robustness": section, **_trustworthy(section)}
+
+        self._attempt(identity, work, subject.prepared, subject.runner)
 
     def _measure_all(self, trials: tuple[Trial, ...]) -> None:
         """What failed and never succeeded is not tried again: its next trials would only cost their time-outs."""
@@ -225,19 +242,19 @@ class HostRun:
             identity,
             unless_stopped,
             artifact_bytes=prepared.artifact.size_bytes,
-            data=prepared.inputs.name,
-            inputs_sha256=prepared.inputs.sha256,
+            data=prepared.source.inputs.name,
+            inputs_sha256=prepared.source.inputs.sha256,
             versions=dict(runner.description.versions),
         )
 
     def _trial(self, trial: Trial, prepared: Prepared, runner: LiveRunner) -> dict[str, Any]:
-        _ship(prepared, runner)
+        runner.ship(prepared.artifact, prepared.source.inputs)
         alone = trial.case.threads == 1
         request = translation.measure_request(
             trial,
             self._suite,
             prepared.artifact.sha256,
-            prepared.inputs.sha256,
+            prepared.source.inputs.sha256,
             self._reference_best_ns() if alone else 0.0,
         )
         result = runner.client.measure(request)
@@ -274,18 +291,6 @@ class HostRun:
         return Identity(**asdict(artifact), host=self._host.name, runner=runner, runtime=entry.kind.runtime, **fields)
 
 
-def _ship(prepared: Prepared, runner: LiveRunner) -> None:
-    """Model and inputs, which travel only when the runner does not have them."""
-    runner.client.put_artifact(prepared.artifact.path, prepared.artifact.sha256)
-    runner.client.put_artifact(prepared.inputs.path, prepared.inputs.sha256)
-
-
-def _batches(inputs: Tensors, batch_size: int) -> Iterator[Tensors]:
-    samples = len(next(iter(inputs.values())))
-    for start in range(0, samples, batch_size):
-        yield {name: tensor[start : start + batch_size] for name, tensor in inputs.items()}
-
-
 def _verdict(check: CheckSection) -> dict[str, Any]:
     """The row's status: wrong answers are a result, not the end."""
     problems = []
@@ -303,9 +308,12 @@ def _verdict(check: CheckSection) -> dict[str, Any]:
     }
 
 
-def _told(runner: LiveRunner) -> dict[str, Any]:
-    told: dict[str, Any] = MessageToDict(runner.description, preserving_proto_field_name=True)
-    return told | {"isolation": runner.launched.isolation, "image_digest": runner.launched.image_digest}
+def _trustworthy(attacked: AttackSection) -> dict[str, Any]:
+    """The row's status: what depends on the batch is no finding about attacks."""
+    if attacked.batch_invariant:
+        return {"status": "ok"}
+    message = "attacked inputs have other classes one at a time than in a batch, so this is no finding"
+    return {"status": "wrong", "stage": Stage.COMPARE, "symptom": Symptom.WRONG_OUTPUT, "message": message}
 
 
 def _label(artifact: ArtifactName) -> str:

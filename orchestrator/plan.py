@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from orchestrator.cases import ArtifactName, Case, Trial, TrialKind
+from orchestrator.cases import ArtifactName, Attack, Case, Trial, TrialKind
 from orchestrator.conversion import PRECISIONS
 from orchestrator.errors import UsageError
 from orchestrator.inventory import Inventory, RunnerEntry
@@ -23,11 +23,20 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Replay:
+    """An attack to whose inputs one runner is asked for an artifact's answers."""
+
+    place: Check
+    attack: Attack
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What a campaign will do: artifacts in the order of their making, then checks and trials of each host."""
+    """What a campaign will do: artifacts in the order of their making, then checks, attacks and trials of each host."""
 
     artifacts: tuple[ArtifactName, ...]
     checks: tuple[Check, ...]
+    replays: tuple[Replay, ...]
     cases: tuple[Case, ...]
 
 
@@ -55,12 +64,14 @@ def make_plan(suite: Suite, inventory: Inventory) -> Plan:
         if artifact.format in entry.kind.formats and entry.kind.answers
         for device in entry.kind.devices
     )
+    attacks = {model.name: suite.attacks_on(model) for model in suite.models}
+    replays = tuple(Replay(check, attack) for check in checks for attack in attacks[check.artifact.model])
     if not checks and not cases:
         raise UsageError(
             f"no runner of the inventory executes a format of suite '{suite.name}': it wants the runtimes "
             f"{', '.join(suite.runtimes)} and the formats {', '.join(suite.formats)}"
         )
-    return Plan(artifacts, checks, cases)
+    return Plan(artifacts, checks, replays, cases)
 
 
 def artifacts_of(model: ModelEntry, source_framework: str, suite: Suite) -> list[ArtifactName]:

@@ -5,7 +5,6 @@ Nothing here is kept between calls; different artifacts can be prepared side by 
 
 import importlib.metadata
 import importlib.util
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,7 +68,7 @@ def prepare_inputs(cache: Cache, origin: Origin, test_samples: int | None = None
     Raises:
         CaseFailure: (train) the data set cannot be had.
     """
-    samples = _samples(cache, origin)
+    samples = prepare_samples(cache, origin)
 
     def make(target: Path) -> dict[str, JSON]:
         with np.load(samples.path) as archive, target.open("wb") as file:
@@ -78,7 +77,7 @@ def prepare_inputs(cache: Cache, origin: Origin, test_samples: int | None = None
         return {"shape": list(inputs.shape), **samples.details}
 
     key = key_of("inputs", samples.sha256, test_samples)
-    inputs = _cached(cache, key, "npz", "float32", make)
+    inputs = cache.once(key, "npz", "float32", make)
     with np.load(samples.path) as archive:
         labels = archive["test_labels"][:test_samples]
     return Inputs(origin.data, inputs.path, inputs.sha256, labels, inputs.details)
@@ -96,7 +95,7 @@ def prepare_source(
     Raises:
         CaseFailure: (train or export) it could not be trained or stored.
     """
-    samples = _samples(cache, origin)
+    samples = prepare_samples(cache, origin)
     network, entry = origin.network, DATASETS[origin.data]
     recipe = network.recipe.for_small_data(entry.batch_divisor, entry.rate_divisor).changed(training)
     trainer = _SOURCE_MODULES[origin.source_framework]
@@ -104,12 +103,12 @@ def prepare_source(
     modules = (network.module, trainer, *_SHARED_BY_NETWORKS)
     key = key_of(
         "source",
-        [_sha256_of_module(name) for name in modules],
+        [sha256_of_module(name) for name in modules],
         samples.sha256,
         hyper_parameters,
         training.time_budget_s,
         seed,
-        _versions(_SOURCE_DISTRIBUTIONS[origin.source_framework]),
+        versions_of(_SOURCE_DISTRIBUTIONS[origin.source_framework]),
     )
 
     def make(target: Path) -> dict[str, JSON]:
@@ -128,7 +127,7 @@ def prepare_source(
         )
         return {"data": origin.data, "seed": seed, "recipe": hyper_parameters, **facts}
 
-    return _cached(cache, key, SOURCE_FORMATS[origin.source_framework], "float32", make)
+    return cache.once(key, SOURCE_FORMATS[origin.source_framework], "float32", make)
 
 
 def convert(cache: Cache, source: Artifact, source_framework: str, format: str, precision: str) -> Artifact:  # noqa: A002
@@ -140,7 +139,7 @@ def convert(cache: Cache, source: Artifact, source_framework: str, format: str, 
     if format == source.format:
         return source
     converter = CONVERTERS[format]
-    versions = _versions(DISTRIBUTIONS[source_framework, format])
+    versions = versions_of(DISTRIBUTIONS[source_framework, format])
 
     def make(target: Path) -> dict[str, JSON]:
         facts = isolated.call(
@@ -154,13 +153,13 @@ def convert(cache: Cache, source: Artifact, source_framework: str, format: str, 
         )
         return {"source_sha256": source.sha256, "converters": versions, **facts}
 
-    modules: list[JSON] = [_sha256_of_module(name) for name in (converter, "orchestrator.inspection")]
+    modules: list[JSON] = [sha256_of_module(name) for name in (converter, "orchestrator.inspection")]
     key = key_of("conversion", modules, source.sha256, source_framework, precision, versions)
-    return _cached(cache, key, format, precision, make)
+    return cache.once(key, format, precision, make)
 
 
 def source_answers(
-    cache: Cache, source: Artifact, source_framework: str, inputs: Inputs
+    cache: Cache, source: Artifact, source_framework: str, inputs: Inputs | Artifact
 ) -> dict[str, NDArray[np.float32]]:
     """What the source framework itself answers to all of `inputs`, by output name.
 
@@ -168,7 +167,7 @@ def source_answers(
         CaseFailure: (infer) the model could not be asked.
     """
     module = _SOURCE_MODULES[source_framework]
-    versions = _versions(_SOURCE_DISTRIBUTIONS[source_framework])
+    versions = versions_of(_SOURCE_DISTRIBUTIONS[source_framework])
 
     def make(target: Path) -> dict[str, JSON]:
         archive = target.with_suffix(".npz")
@@ -183,16 +182,20 @@ def source_answers(
         archive.replace(target)
         return facts
 
-    key = key_of("answers", _sha256_of_module(module), source.sha256, inputs.sha256, versions)
-    answers = _cached(cache, key, "npz", source.precision, make)
+    key = key_of("answers", sha256_of_module(module), source.sha256, inputs.sha256, versions)
+    answers = cache.once(key, "npz", source.precision, make)
     with np.load(answers.path) as archive:
         return dict(archive)
 
 
-def _samples(cache: Cache, origin: Origin) -> Artifact:
-    """All parts of a data set as one archive: `train_inputs`, `train_labels` and so on."""
+def prepare_samples(cache: Cache, origin: Origin) -> Artifact:
+    """All parts of a data set as one archive: `train_inputs`, `train_labels` and so on.
+
+    Raises:
+        CaseFailure: (train) the data set cannot be had.
+    """
     data, module, takes = origin.data, DATASETS[origin.data].module, origin.network.inputs
-    preprocessing = key_of([_sha256_of_module(name) for name in (module, *_SHARED_BY_DATASETS)])
+    preprocessing = key_of([sha256_of_module(name) for name in (module, *_SHARED_BY_DATASETS)])
 
     def make(target: Path) -> dict[str, JSON]:
         facts = isolated.call(
@@ -209,28 +212,11 @@ def _samples(cache: Cache, origin: Origin) -> Artifact:
         )
         return {name: facts[name] for name in _BUILT_FOR if name in facts} | {"preprocessing_sha256": preprocessing}
 
-    key = key_of("samples", data, origin.source_framework, takes, preprocessing, _versions(("numpy", "scikit-learn")))
-    return _cached(cache, key, "npz", "float32", make)
+    key = key_of("samples", data, origin.source_framework, takes, preprocessing, versions_of(("numpy", "scikit-learn")))
+    return cache.once(key, "npz", "float32", make)
 
 
-def _cached(
-    cache: Cache,
-    key: str,
-    format: str,  # noqa: A002
-    precision: str,
-    make: Callable[[Path], dict[str, JSON]],
-) -> Artifact:
-    """The artifact of `key`; if there is none, `make` writes it to a path of its own and gives its details."""
-    found = cache.find(key)
-    if found:
-        return found
-    with tempfile.TemporaryDirectory(dir=cache.root) as folder:
-        target = Path(folder) / "artifact"
-        details = make(target)
-        return cache.store(key, target, format=format, precision=precision, details=details)
-
-
-def _sha256_of_module(name: str) -> str:
+def sha256_of_module(name: str) -> str:
     """Of its file, found without importing it."""
     specification = importlib.util.find_spec(name)
     if specification is None or specification.origin is None:
@@ -238,7 +224,7 @@ def _sha256_of_module(name: str) -> str:
     return sha256_of(Path(specification.origin))
 
 
-def _versions(distributions: tuple[str, ...]) -> dict[str, JSON]:
+def versions_of(distributions: tuple[str, ...]) -> dict[str, JSON]:
     """Installed versions by distribution; the build of TensorFlow without GPU support is a distribution of its own."""
     versions: dict[str, JSON] = {}
     for name in distributions:

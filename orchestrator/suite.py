@@ -2,13 +2,15 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from orchestrator.configuration import Configuration, load, name_of_null
+from orchestrator.cases import Attack
+from orchestrator.configuration import Configuration, load, name_of_null, once, one_of
 from orchestrator.datasets import DATASETS
 from orchestrator.errors import UsageError
+from orchestrator.robustness import AttackEntry, Takes
 from orchestrator.runtimes import FORMATS, RUNTIMES, SOURCE_FORMATS
 from orchestrator.zoo import MODELS, Training
 
@@ -16,12 +18,7 @@ DEFAULT_TOLERANCE = {"float32": 1e-4, "float16": 1e-2}
 
 
 def _one_of(choices: tuple[str, ...], what: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in choices:
-            raise ValueError(f"unknown {what}; choose from {', '.join(choices)}")
-        return value
-
-    return AfterValidator(check)
+    return AfterValidator(one_of(lambda: choices, what))
 
 
 SourceFramework = Annotated[str, _one_of(tuple(SOURCE_FORMATS), "source framework")]
@@ -32,17 +29,7 @@ Precision = Annotated[str, _one_of(tuple(DEFAULT_TOLERANCE), "precision")]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Items = TypeVar("Items", bound=tuple[object, ...])
-
-
-def _once(items: Items) -> Items:
-    twice = next((item for index, item in enumerate(items) if item in items[:index]), None)
-    if twice is not None:
-        raise ValueError(f"{twice} stands twice; remove one")
-    return items
-
-
-Once = AfterValidator(_once)
+Once = AfterValidator(once)
 
 
 class ModelEntry(Configuration):
@@ -75,11 +62,17 @@ class ModelEntry(Configuration):
                 )
         return self
 
+    @property
+    def takes(self) -> Takes:
+        """What an attack on it changes."""
+        (inputs,) = {MODELS[self.name, framework].inputs for framework in self.source_frameworks}
+        return "tokens" if inputs == "tokens" else "images"
+
 
 class Trials(Configuration):
-    """Fresh processes per case: for time and, apart from them, for memory."""
+    """Fresh processes per case: for time and, apart from them, for memory; none of both asks for answers only."""
 
-    timing: Count = 5
+    timing: Annotated[int, Field(ge=0, le=2**31 - 1)] = 5
     memory: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
 
 
@@ -113,13 +106,38 @@ class Suite(Configuration):
     threads: Annotated[tuple[Count | Literal["auto"], ...], Once] = Field((1,), min_length=1)
     trials: Trials = Trials()
     stop_rule: StopRule = StopRule()
+    attacks: tuple[AttackEntry, ...] = ()
     compute_only: bool = False
     trial_timeout_s: Seconds = 120.0
+    attack_timeout_s: Seconds = 3600.0
 
     @model_validator(mode="after")
     def _networks_differ(self) -> "Suite":
-        _once(tuple(f"{entry.name} in {framework}" for entry in self.models for framework in entry.source_frameworks))
+        once(tuple(f"{entry.name} in {framework}" for entry in self.models for framework in entry.source_frameworks))
         return self
+
+    @model_validator(mode="after")
+    def _attacks_apply(self) -> "Suite":
+        for index, attack in enumerate(self.attacks):
+            fitting = dict.fromkeys(entry.name for entry in self.models if entry.takes == attack.kind.takes)
+            unfit = next((name for name in attack.models or () if name not in fitting), None)
+            remedy = f"choose from {', '.join(fitting)}" if fitting else "this suite has none, choose another attack"
+            if unfit or not fitting:
+                what = f"'{attack.name}' is for models of this suite that take {attack.kind.takes}"
+                found = f" (found '{unfit}')" if unfit else ""
+                raise ValueError(f"attacks[{index}].{'models' if unfit else 'name'}: {what}; {remedy}{found}")
+        for entry in self.models:
+            once(tuple(f"the attack {attack.label} on {entry.name}" for attack in self.attacks_on(entry)))
+        return self
+
+    def attacks_on(self, entry: ModelEntry) -> tuple[Attack, ...]:
+        """Of the suite's attacks those that `entry` undergoes."""
+        return tuple(
+            attack
+            for wanted in self.attacks
+            if wanted.kind.takes == entry.takes and (wanted.models is None or entry.name in wanted.models)
+            for attack in wanted.attacks()
+        )
 
 
 def load_suite(name: str) -> Suite:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.cases import Trial
+from orchestrator.cases import ArtifactName, Trial
 from orchestrator.results import interference
 from orchestrator.results.schema import (
     MemorySample,
@@ -19,15 +19,18 @@ from runner_api.v1 import runner_pb2 as api
 _KINDS = {"timing": api.TRIAL_KIND_TIMING, "memory": api.TRIAL_KIND_MEMORY}
 
 
+def session(artifact: ArtifactName, sha256: str, device: str, threads: int) -> api.Session:
+    """What a runner is to execute, where and how."""
+    return api.Session(artifact_sha256=sha256, format=artifact.format, device=device, threads=threads)
+
+
 def measure_request(
     trial: Trial, suite: Suite, artifact_sha256: str, inputs_sha256: str, reference_best_ns: float
 ) -> api.MeasureRequest:
     """What the runner is asked for one trial; `reference_best_ns` is 0 while the best reference is unknown."""
     case, rule = trial.case, suite.stop_rule
     return api.MeasureRequest(
-        session=api.Session(
-            artifact_sha256=artifact_sha256, format=case.artifact.format, device=case.device, threads=case.threads
-        ),
+        session=session(case.artifact, artifact_sha256, case.device, case.threads),
         kind=_KINDS[trial.kind],
         inputs_sha256=inputs_sha256,
         batch_size=case.batch_size,

@@ -2,6 +2,7 @@
 
 import math
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +34,24 @@ def read_batch(archive: Path, batch_size: int) -> dict[str, Array]:
         raise Failure(
             "load", "refused", f"the inputs {archive.name} are no .npz archive of plain arrays: {words(error)}"
         ) from error
+
+
+def read_batches(archive: Path, batch_size: int, samples: int | None) -> Iterator[dict[str, Array]]:
+    """The first `samples` samples of every array, all when None, in batches of which the last may be smaller.
+
+    Raises:
+        Failure: as `read_batch`; load, refused: the arrays are not of one length.
+    """
+    try:
+        with np.load(archive, allow_pickle=False) as members:
+            given = {name: members[name][:samples] for name in members.files}
+        (count,) = {len(array) for array in given.values()}
+    except (OSError, zipfile.BadZipFile, ValueError, TypeError, EOFError) as error:
+        raise Failure(
+            "load", "refused", f"the inputs {archive.name} are no .npz archive of arrays of one length: {words(error)}"
+        ) from error
+    for start in range(0, count, batch_size):
+        yield {name: array[start : start + batch_size] for name, array in given.items()}
 
 
 def feed(model: Model, arrays: Arrays) -> dict[str, Array]:

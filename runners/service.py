@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, groupby
 from types import TracebackType
 from typing import Any
 
@@ -108,10 +109,26 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
                 worker.send({"job": "predict", "session": session._asdict()})
                 while worker.receive().header["phase"] != "first":
                     pass
-                for batch in _batches(request_iterator):
+                for batch in self._batches(request_iterator):
                     worker.send({}, arrays.to_tensors(batch))
                     for chunk in wire.split(arrays.from_tensors(worker.receive().tensors)):
                         yield api.PredictResponse(chunk=chunk)
+
+    def _batches(self, requests: Iterator[api.PredictRequest]) -> Iterator[wire.Tensors]:
+        """Those that are sent and those that are stored, each kind in runs."""
+        try:
+            for stored, run in groupby(requests, lambda request: request.HasField("stored")):
+                if stored:
+                    yield from chain.from_iterable(self._stored(request.stored) for request in run)
+                else:
+                    yield from wire.join(request.chunk for request in run)
+        except ValueError as error:
+            raise Failure("infer", "refused", f"Predict: {error}") from error
+
+    def _stored(self, wanted: api.StoredInputs) -> Iterator[wire.Tensors]:
+        if wanted.batch_size < 1:
+            raise Failure("infer", "refused", "Predict: the batch size of stored inputs is 0; ask for at least 1")
+        return arrays.read_batches(self._store.path(wanted.inputs_sha256), wanted.batch_size, wanted.samples or None)
 
     def _describe(self, context: grpc.ServicerContext) -> dict[str, Any]:
         if self._description is None:
@@ -186,13 +203,6 @@ class _Answering:
             failure = error if isinstance(error, Failure) else unexpected(self._stage, error)
             self._context.set_trailing_metadata(((wire.FAILURE_KEY, _message(failure).SerializeToString()),))
             self._context.abort(_STATUS[failure.symptom], failure.message)
-
-
-def _batches(requests: Iterator[api.PredictRequest]) -> Iterator[wire.Tensors]:
-    try:
-        yield from wire.join(request.chunk for request in requests)
-    except ValueError as error:
-        raise Failure("infer", "refused", f"Predict: {error}") from error
 
 
 def _message(failure: Failure) -> api.Failure:

@@ -16,8 +16,8 @@ _INTRODUCTION = f"""\
 Each campaign is a folder here:
 
 - `{CAMPAIGN_FILE}`: what was to be done, with what, where; replaced in one step.
-- `{ROWS_FILE}`: one row per line for every artifact, check and trial, appended and synced as it ends. Nothing is ever
-  changed or dropped, failures included. A line that a crash cut off has no line feed at its end; it is no row.
+- `{ROWS_FILE}`: one row per line for every artifact, check, attack and trial, appended and synced as it ends. Nothing is
+  ever changed or dropped, failures included. A line that a crash cut off has no line feed at its end; it is no row.
 
 Everything else is derived: `portbench report DIR` prints the table, `portbench report DIR --json` one object per case.
 
@@ -27,9 +27,9 @@ This page is made of `orchestrator/results/schema.py` by
 
 A field that does not apply is null. Times are durations in nanoseconds, sizes are bytes. NaN and infinity are the
 strings `"NaN"`, `"Infinity"` and `"-Infinity"`. Rows of one case agree in `model`, `source_framework`, `format`,
-`precision`, `host`, `runner`, `runtime`, `device`, `batch_size` and `threads`; a check row holds for all batch sizes
-and threads of its runner and device, an artifact row for everything made of it. A resumed campaign may have measured a
-case anew with another artifact, image, machine or isolation: only the rows that agree with the newest in
+`precision`, `host`, `runner`, `runtime`, `device`, `batch_size` and `threads`; check and attack rows hold for all batch
+sizes and threads of their runner and device, an artifact row for everything made of it. A resumed campaign may have
+measured a case anew with another artifact, image, machine or isolation: only the rows that agree with the newest in
 `artifact_sha256`, `image_digest`, `host_fingerprint` and `isolation` are summarised.
 """
 
@@ -37,6 +37,9 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     (f"A row of `{ROWS_FILE}`", schema.Row),
     ("`artifact`", schema.ArtifactSection),
     ("`check`", schema.CheckSection),
+    ("`robustness`", schema.AttackSection),
+    ("`robustness.margins`", schema.Margin),
+    ("`robustness.outcomes`", schema.Outcomes),
     ("`timing`", schema.TimingSection),
     ("`memory`", schema.MemorySection),
     ("`memory.phases`", schema.PhaseMemory),

@@ -7,7 +7,7 @@ Units stand at the end of a field's name (`_ns`, `_bytes`). A field that does no
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -15,7 +15,7 @@ from orchestrator.errors import Stage, Symptom
 
 SCHEMA_VERSION: Final = 1
 
-Kind = Literal["artifact", "check", "timing", "memory"]
+Kind = Literal["artifact", "check", "attack", "timing", "memory"]
 Status = Literal["ok", "wrong", "failed"]
 Count = Annotated[int, Field(ge=0)]
 Nanoseconds = Annotated[int, Field(ge=0)]
@@ -148,6 +148,72 @@ class Placement(Record):
     unit: str = Field(description='what was counted: "nodes", "tensors" or "operations"')
 
 
+class Outcomes(Record):
+    """Of each attacked input, in their order: the right class, and the classes that were answered."""
+
+    labels: tuple[int, ...] = Field(description="the right classes")
+    source_clean: tuple[int, ...] = Field(description="the source's, before the attack")
+    source_attacked: tuple[int, ...] = Field(description="the source's, after it")
+    clean: tuple[int, ...] = Field(description="before the attack, asked in batches")
+    clean_alone: tuple[int, ...] = Field(description="before the attack, asked one at a time")
+    attacked: tuple[int, ...] = Field(description="after the attack, asked in batches")
+    attacked_alone: tuple[int, ...] = Field(description="after the attack, asked one at a time")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Outcomes":
+        """Raises ValueError unless there is a class for each input."""
+        if len({len(getattr(self, name)) for name in type(self).model_fields}) > 1:
+            raise ValueError("outcomes must have one class for each attacked input")
+        return self
+
+
+class Margin(Record):
+    """An attacked input whose class is not the source's: by how much the best answer was above the second."""
+
+    input: Count = Field(description="its number among the attacked inputs")
+    source: float = Field(description="of the source's answer")
+    converted: float = Field(description="of the converted model's answer")
+
+
+class AttackSection(Record):
+    """What an attack did to one artifact on one runner, beside what the same inputs did to the source.
+
+    Counted are only inputs that both classify rightly before the attack. Intervals are Wilson's, 95 %.
+    """
+
+    name: str = Field(description="of the attack")
+    norm: str | None = Field(description='how a change is measured: "linf" or "l2"; null for words')
+    epsilon: float | None = Field(description="largest change, inputs being 0 to 1; null where the smallest is sought")
+    words: Count | None = Field(description="largest number of changed words; null for images")
+    iterations: Count | None = Field(description="steps; null where there is nothing to choose")
+    against: Literal["source", "runner"] = Field(
+        description="`source`: made on the source and replayed; `runner`: made on this artifact where it lives"
+    )
+    attacked_sha256: str = Field(description="of the attacked inputs")
+    samples: Count = Field(description="inputs that were attacked, all of which the source classifies rightly")
+    scored: Count = Field(description="inputs that both classify rightly before the attack; all below is of these")
+    source_wrong: Count = Field(description="of them, those that the source gets wrong after the attack")
+    wrong: Count = Field(description="those that this artifact gets wrong")
+    wrong_low: Share = Field(description="lower end of the interval of their share")
+    wrong_high: Share = Field(description="upper end")
+    disagreements: Count = Field(description="those with another class than the source's after the attack")
+    disagreements_low: Share = Field(description="lower end of the interval of their share")
+    disagreements_high: Share = Field(description="upper end")
+    only_source_wrong: Count = Field(description="those that fool the source alone")
+    only_this_wrong: Count = Field(description="those that fool this artifact alone")
+    mcnemar_p: Share = Field(description="exact McNemar test: how likely so uneven a pair is by chance")
+    label_agreement: Share = Field(description="share of all attacked inputs with the source's class")
+    margins: tuple[Margin, ...] = Field(description="of the attacked inputs with another class than the source's")
+    batch_invariant: bool = Field(description="every class is the same one at a time and in a batch")
+    distances: tuple[float, ...] = Field(
+        description="of each attacked input from the original: in its norm, or in changed words"
+    )
+    crafting_ns: Nanoseconds = Field(description="time that the attack took")
+    queries: Count | None = Field(description="answers that it asked for; null where it does not count them")
+    queries_per_s: float | None = Field(description="answers per second of attack; null likewise")
+    outcomes: Outcomes = Field(description="all of the above can be computed from these classes")
+
+
 _IDENTITY = (
     "kind",
     "model",
@@ -170,14 +236,17 @@ _IDENTITY = (
 
 def _key(fields: Mapping[str, Any]) -> str:
     """SHA-256 over the fields that make a row unique, shortened to 16 hexadecimal digits."""
-    return hashlib.sha256(json.dumps([fields[name] for name in _IDENTITY]).encode()).hexdigest()[:16]
+    unique = [fields[name] for name in _IDENTITY] + ([fields["attack"]] if fields["attack"] else [])
+    return hashlib.sha256(json.dumps(unique).encode()).hexdigest()[:16]
 
 
 class Identity(Record):
     """What a row is about: everything that is known before the work starts, and the key that resuming goes by."""
 
     schema_version: Literal[1] = Field(default=SCHEMA_VERSION, description="raised when a field changes its meaning")
-    kind: Kind = Field(description="what was done: an artifact made, answers checked, time or memory measured")
+    kind: Kind = Field(
+        description="what was done: an artifact made, answers checked, an attack replayed, time or memory measured"
+    )
     model: str = Field(description="the network's name, without the framework")
     source_framework: str = Field(description="where it was trained: `keras` or `pytorch`")
     format: str = Field(description="how the artifact is stored")
@@ -199,13 +268,18 @@ class Identity(Record):
     image_digest: str | None = Field(default=None, description="of the runner's image; null outside containers")
     trial: Count = Field(default=0, description="counts the trials of one case and kind")
     artifact_sha256: str | None = Field(default=None, description="null when the artifact could not be made")
+    attack: str | None = Field(default=None, description="on attack rows: what tells it from the model's other attacks")
     key: str = Field(
-        default_factory=_key, description="hash of kind, case, trial, artifact, host, isolation and image digest"
+        default_factory=_key,
+        description="hash of kind, case, trial, attack, artifact, host, isolation and image digest",
     )
 
 
+_SECTIONS = {kind: "robustness" if kind == "attack" else kind for kind in get_args(Kind)}
+
+
 class Row(Identity):
-    """One line of `trials.jsonl`: exactly one of the four sections is set on success, at most one on failure.
+    """One line of `trials.jsonl`: exactly one of the five sections is set on success, at most one on failure.
 
     `Row(**identity.model_dump(), status="ok", ...)` makes a row of an identity.
     """
@@ -223,6 +297,7 @@ class Row(Identity):
     )
     artifact: ArtifactSection | None = Field(default=None, description="on artifact rows")
     check: CheckSection | None = Field(default=None, description="on check rows")
+    robustness: AttackSection | None = Field(default=None, description="on attack rows")
     timing: TimingSection | None = Field(default=None, description="on timing rows")
     memory: MemorySection | None = Field(default=None, description="on memory rows")
     placement: Placement | None = Field(default=None, description="where the graph ran; on timing and memory rows")
@@ -232,9 +307,9 @@ class Row(Identity):
     @model_validator(mode="after")
     def _sections(self) -> "Row":
         """Raises ValueError for another kind's section, success without a section, failure without stage or symptom."""
-        present = {kind for kind in ("artifact", "check", "timing", "memory") if getattr(self, kind) is not None}
+        present = {kind for kind, section in _SECTIONS.items() if getattr(self, section) is not None}
         if present - {self.kind}:
-            raise ValueError(f"a row of kind '{self.kind}' has the section '{min(present - {self.kind})}'")
+            raise ValueError(f"a row of kind '{self.kind}' has the section '{_SECTIONS[min(present - {self.kind})]}'")
         if self.status == "failed":
             if self.stage is None or self.symptom is None:
                 raise ValueError("a failed row needs stage and symptom")

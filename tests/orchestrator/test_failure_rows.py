@@ -11,16 +11,17 @@ import pytest
 from rich.console import Console
 
 from orchestrator import campaign
-from orchestrator.artifacts import Artifact, sha256_of
+from orchestrator.artifacts import Artifact, Cache, sha256_of
 from orchestrator.cases import ArtifactName, Case
 from orchestrator.host import HostRun, Prepared
 from orchestrator.inventory import load_inventory
 from orchestrator.launch.process import ProcessLauncher
 from orchestrator.plan import Check, Plan
-from orchestrator.preparation import Inputs
+from orchestrator.preparation import Inputs, Origin
 from orchestrator.progress import Narrator
 from orchestrator.recorder import Recorder
 from orchestrator.results.schema import Row
+from orchestrator.robustness.crafted import Source
 from orchestrator.suite import Suite
 from tests.runners import models
 
@@ -54,10 +55,12 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
     inventory = load_inventory(None, suite.runtimes)
     (host,) = inventory.hosts
     names = {model: ArtifactName(model, "keras", "onnx", "float32") for model in MODELS}
-    prepared = {names[model]: _prepared(content, suite, folder / model) for model, content in MODELS.items()}
+    cache = Cache(folder / "cache")
+    prepared = {names[model]: _prepared(cache, content, suite, folder / model) for model, content in MODELS.items()}
     plan = Plan(
         tuple(names.values()),
         tuple(Check(name, host.name, "onnxruntime-cpu", "cpu") for name in names.values()),
+        (),
         tuple(Case(name, host.name, "onnxruntime-cpu", "onnxruntime", "cpu", 2, 1) for name in names.values()),
     )
     store = campaign.open_folder(suite, inventory, folder / "campaign")
@@ -72,18 +75,15 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
     return {model: [row for row in found if row.model == model] for model in MODELS}
 
 
-def _prepared(content: bytes, suite: Suite, path: Path) -> Prepared:
+def _prepared(cache: Cache, content: bytes, suite: Suite, path: Path) -> Prepared:
     path.write_bytes(content)
     inputs = path.with_suffix(".npz")
     np.savez(inputs, input=SAMPLES)
     artifact = Artifact(sha256_of(path), len(content), "onnx", "float32", path, {})
     labels = np.zeros(len(SAMPLES), np.int64)
-    return Prepared(
-        suite.models[0],
-        artifact,
-        Inputs("made-up", inputs, sha256_of(inputs), labels, {}),
-        models.answers(SAMPLES),
-    )
+    found = Inputs("made-up", inputs, sha256_of(inputs), labels, {})
+    origin = Origin("lenet5", "keras", "digits")
+    return Prepared(suite.models[0], artifact, Source(cache, origin, artifact, found, models.answers(SAMPLES)), {})
 
 
 def test_a_model_that_is_right_goes_on_among_those_that_are_not(rows: dict[str, list[Row]]) -> None:

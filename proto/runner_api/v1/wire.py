@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from runner_api.v1 import runner_pb2 as api
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 CHUNK_BYTES = 768 << 10
 """Between processes of one machine artifacts travel twice as fast in these as in chunks of 1 MiB."""
 FAILURE_KEY = "portbench-failure-bin"

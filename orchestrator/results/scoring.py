@@ -1,0 +1,190 @@
+"""What attacked inputs do to a converted model, beside its source. Pure.
+
+Only inputs count that source and converted model both classify rightly before the attack: a model that was wrong
+already was not fooled. Both models see the same attacked inputs, so their outcomes are paired.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from orchestrator.results.schema import Outcomes
+
+Labels = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+CONFIDENCE = 0.95
+_RESAMPLED = 2000
+_SEED = 20220928
+
+
+class Verdict(StrEnum):
+    """Outcome of a comparison with the source model."""
+
+    MORE = "more-vulnerable"
+    LESS = "less-vulnerable"
+    NO_DIFFERENCE = "no-difference"
+    NOT_COMPARABLE = "not-comparable"
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`count` of `total`, with Wilson's 95 % interval of the share; a share of nothing is not a number."""
+
+    count: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """0 to 1."""
+        return self.count / self.total if self.total else math.nan
+
+    def interval(self) -> tuple[float, float]:
+        """Wilson 1927."""
+        if not self.total:
+            return 0.0, 1.0
+        found = stats.binomtest(self.count, self.total).proportion_ci(CONFIDENCE, "wilson")
+        return float(found.low), float(found.high)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """What two models made of the same inputs: `only_source` and `only_converted` were fooled where the other was not.
+
+    The two decide alone whether there is a difference (McNemar 1947).
+    """
+
+    total: int
+    only_source: int
+    only_converted: int
+
+    @property
+    def difference(self) -> float:
+        """Share of inputs that fool the converted model less that of those that fool the source; -1 to 1."""
+        return (self.only_converted - self.only_source) / self.total if self.total else math.nan
+
+    def interval(self) -> tuple[float, float]:
+        """Of the difference, 95 %, with half an input more in each cell (Agresti and Min, Statistics in Medicine
+        2005)."""
+        total, source, converted = self.total + 2, self.only_source + 0.5, self.only_converted + 0.5
+        centre = (converted - source) / total
+        half = stats.norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt((converted + source) / total - centre**2)
+        half /= math.sqrt(total)
+        return max(-1.0, centre - half), min(1.0, centre + half)
+
+    def p_value(self) -> float:
+        """McNemar's exact test, two-sided; 1 where the outcomes are all alike."""
+        discordant = self.only_source + self.only_converted
+        return float(stats.binomtest(self.only_converted, discordant).pvalue) if discordant else 1.0
+
+
+@dataclass(frozen=True)
+class Score:
+    """One attack on one converted model.
+
+    `scored` counts the inputs that count; `source` and `converted` are how many of them are wrong after the attack,
+    `disagreements` how many have another class than the source's.
+    """
+
+    scored: int
+    source: Rate
+    converted: Rate
+    disagreements: Rate
+    paired: Paired
+
+
+def score(outcomes: Outcomes) -> Score:
+    """Over the inputs that both models classify rightly before the attack."""
+    labels, source, clean = map(np.array, (outcomes.labels, outcomes.source_clean, outcomes.clean))
+    return _score(outcomes, (source == labels) & (clean == labels), np.array(outcomes.attacked))
+
+
+def batch_invariant(outcomes: Outcomes) -> bool:
+    """Whether every class is the same one at a time and in a batch."""
+    return outcomes.clean == outcomes.clean_alone and outcomes.attacked == outcomes.attacked_alone
+
+
+def like_openja(outcomes: Outcomes, *, answers_first_only: bool) -> Score:
+    """The score as the study computed it: inputs filtered one at a time, attacked ones scored all at once.
+
+    Its Core ML packages had a batch of one (`answers_first_only`): asked for a thousand inputs such a package gives the
+    answer to the first, which NumPy then compares with every label. That this is what happened is inferred from the
+    replication package's code and its figures near chance, not proven. Never a finding.
+    """
+    labels, source, alone = map(np.array, (outcomes.labels, outcomes.source_clean, outcomes.clean_alone))
+    filtered, attacked = (source == labels) & (alone == labels), np.array(outcomes.attacked)
+    if answers_first_only and filtered.any():
+        attacked = np.full_like(attacked, attacked[filtered][0])
+    return _score(outcomes, filtered, attacked)
+
+
+def _score(outcomes: Outcomes, mask: Mask, attacked: Labels) -> Score:
+    labels, source, converted = (
+        np.asarray(values)[mask] for values in (outcomes.labels, outcomes.source_attacked, attacked)
+    )
+    source_wrong, wrong, total = source != labels, converted != labels, len(labels)
+    return Score(
+        scored=total,
+        source=Rate(int(source_wrong.sum()), total),
+        converted=Rate(int(wrong.sum()), total),
+        disagreements=Rate(int((source != converted).sum()), total),
+        paired=Paired(total, int((source_wrong & ~wrong).sum()), int((wrong & ~source_wrong).sum())),
+    )
+
+
+def margins(answers: NDArray[np.floating]) -> NDArray[np.float64]:
+    """By how much the best answer is above the second, (inputs,); of one probability, by how much one class is."""
+    flat = answers.reshape(len(answers), -1).astype(np.float64)
+    if flat.shape[1] == 1:
+        return np.abs(2 * flat[:, 0] - 1)
+    second, best = np.sort(flat, axis=1)[:, -2:].T
+    found: NDArray[np.float64] = best - second
+    return found
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for their number (Holm 1979), in the order given."""
+    count, highest = len(p_values), 0.0
+    adjusted = [0.0] * count
+    for rank, index in enumerate(sorted(range(count), key=lambda index: p_values[index])):
+        highest = max(highest, min(1.0, (count - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How much farther attacked inputs are from the originals than those of another model: median of the ratios of
+    distances with its 95 % interval, below 1 when less is needed; `p_value` of Wilcoxon's signed-rank test."""
+
+    inputs: int
+    ratio: float
+    low: float
+    high: float
+    p_value: float
+
+
+def shift(distances: NDArray[np.float64], source_distances: NDArray[np.float64]) -> Shift | None:
+    """Of the inputs for which both attacks found something (finite distances above 0); None for fewer than 6, of which
+    no outcome is significant."""
+    both = np.isfinite(distances) & np.isfinite(source_distances) & (distances > 0) & (source_distances > 0)
+    logs = np.log(distances[both]) - np.log(source_distances[both])
+    if len(logs) < 6:
+        return None
+    p_value = float(stats.wilcoxon(logs).pvalue) if np.any(logs) else 1.0
+    low, high = median_interval(logs)
+    return Shift(len(logs), math.exp(float(np.median(logs))), math.exp(low), math.exp(high), p_value)
+
+
+def median_interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval of the median by the bootstrap over inputs; not a number where there are none."""
+    if not len(values):
+        return math.nan, math.nan
+    chosen = np.random.default_rng(_SEED).integers(len(values), size=(_RESAMPLED, len(values)))
+    low, high = np.quantile(np.median(values[chosen], axis=1), ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    return float(low), float(high)
