@@ -102,7 +102,8 @@ def run(
     store = campaign.open_folder(wanted, inventory, folder)
     with Narrator(Console(stderr=True)) as narrator:
         campaign.run(planned, wanted, inventory, store, _launcher(launcher), narrator, data_dir)
-    if any(case.status != "ok" for case in _show_table(folder)):
+    cases = _show_table(folder)
+    if any(case.status != "ok" or any(attack.status != "ok" for attack in case.attacks) for case in cases):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -124,7 +125,14 @@ def plan(suite: SuiteArgument = "quick", runners: RunnersOption = None, as_json:
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a campaign.", metavar="DIR")], as_json: JsonOption = False
+    folder: Annotated[Path, typer.Argument(help="Folder of a campaign.", metavar="DIR")],
+    as_json: JsonOption = False,
+    score_like_openja: Annotated[
+        bool,
+        typer.Option(
+            help="Score attacks by the study's mistaken method, to see where its claim came from: no finding."
+        ),
+    ] = False,
 ) -> None:
     """Show the results of a campaign, finished or not."""
     from dataclasses import asdict
@@ -135,7 +143,7 @@ def report(
     if as_json:
         _print_json([asdict(case) for case in summarise(Store.open(folder).rows())])
     else:
-        _show_table(folder)
+        _show_table(folder, score_like_openja)
 
 
 @app.command()
@@ -236,13 +244,15 @@ def _launcher(name: LauncherName) -> "Launcher":
     return launcher
 
 
-def _show_table(folder: Path) -> list[Any]:
+def _show_table(folder: Path, score_like_openja: bool = False) -> list[Any]:
+    from orchestrator.report.robustness import RobustnessReport
     from orchestrator.report.table import table
     from orchestrator.results.store import Store
     from orchestrator.results.summary import summarise
 
     cases = summarise(Store.open(folder).rows())
     _print(table(cases))
+    _print(RobustnessReport(cases, score_like_openja))
     typer.echo(f"Results: {folder}")
     return cases
 

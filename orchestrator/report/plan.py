@@ -31,7 +31,8 @@ def as_table(plan: Plan, suite: Suite) -> Table:
     count = len(plan.cases) * (trials.timing + trials.memory)
     table = Table(
         title=f"Plan of suite '{suite.name}'",
-        caption=f"{len(plan.artifacts)} artifacts, {len(plan.checks)} checks of answers, {len(plan.cases)} cases, "
+        caption=f"{len(plan.artifacts)} artifacts, {len(plan.checks)} checks of answers, {len(plan.replays)} attacks, "
+        f"{len(plan.cases)} cases, "
         f"{count} trials: {trials.timing} for time and {trials.memory} for memory each{more}",
     )
     for heading in ("model", "source", "format", "precision", "host", "runner", "device", "batch", "threads"):

@@ -67,7 +67,7 @@ def table(cases: Sequence[CaseSummary]) -> CampaignTable:
 def _heading(case: CaseSummary) -> str:
     place = f"on {case.host}, {case.device}" if case.runtime else "not executed"
     data = f" ({', '.join((case.data, *_training(case)))})" if case.data else ""
-    return _literal(f"{case.model} from {case.source_framework}{data}, {place}")
+    return units.literal(f"{case.model} from {case.source_framework}{data}, {place}")
 
 
 def _training(case: CaseSummary) -> list[str]:
@@ -142,8 +142,8 @@ def _remarks(cases: Sequence[CaseSummary], many_threads: bool) -> Iterator[Text]
     for (mark, words), concerned in by_problem.items():
         first = concerned[0]
         others = f" and {len(concerned) - 1} more" if len(concerned) > 1 else ""
-        who = f"{_literal(f'{first.model} from {first.source_framework}')}, {_label(first, many_threads)}{others}"
-        yield Text.assemble((mark, _STYLES.get(mark, "")), f" {who}: {_literal(words)}", overflow="fold")
+        who = f"{units.literal(f'{first.model} from {first.source_framework}')}, {_label(first, many_threads)}{others}"
+        yield Text.assemble((mark, _STYLES.get(mark, "")), f" {who}: {units.literal(words)}", overflow="fold")
 
 
 def _problems(case: CaseSummary) -> Iterator[tuple[str, str]]:
@@ -180,13 +180,13 @@ def _ratio(case: CaseSummary) -> str:
 
 
 def _name(case: CaseSummary) -> str:
-    return _literal(f"{case.format}/{case.runtime}" if case.runtime else case.format)
+    return units.literal(f"{case.format}/{case.runtime}" if case.runtime else case.format)
 
 
 def _variant(case: CaseSummary, many_threads: bool) -> list[str]:
     """What only some campaigns vary."""
     threads = [f"{case.threads} threads"] if many_threads and case.threads else []
-    return ([] if case.precision == "float32" else [_literal(case.precision)]) + threads
+    return ([] if case.precision == "float32" else [units.literal(case.precision)]) + threads
 
 
 def _label(case: CaseSummary, many_threads: bool) -> str:
@@ -196,10 +196,3 @@ def _label(case: CaseSummary, many_threads: bool) -> str:
 
 def _ends(case: CaseSummary) -> tuple[float | None, float | None]:
     return case.median_low_ns, case.median_high_ns
-
-
-def _literal(text: str) -> str:
-    """On one line and without control characters: a name in a foreign results folder must not steer the terminal."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in " ".join(text.split())
-    )

@@ -1,10 +1,17 @@
-"""Figures as people read them: three significant digits and a unit, "-" for what is not known."""
+"""Figures and names as people read them: three significant digits and a unit, "-" for what is not known."""
 
 from collections.abc import Sequence
 
 UNKNOWN = "-"
 _TIME_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
 _SIZE_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
+
+
+def literal(text: str) -> str:
+    """On one line and without control characters: a name in a foreign results folder must not steer the terminal."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in " ".join(text.split())
+    )
 
 
 def duration(value_ns: float | None) -> str:

@@ -16,8 +16,9 @@ _INTRODUCTION = f"""\
 Each campaign is a folder here:
 
 - `{CAMPAIGN_FILE}`: what was to be done, with what, where; replaced in one step.
-- `{ROWS_FILE}`: one row per line for every artifact, check, attack and trial, appended and synced as it ends. Nothing is
-  ever changed or dropped, failures included. A line that a crash cut off has no line feed at its end; it is no row.
+- `{ROWS_FILE}`: one row per line for every artifact, check, attack and trial, appended and synced as it ends.
+  Nothing is ever changed or dropped, failures included. A line that a crash cut off has no line feed at its end; it is
+  no row.
 
 Everything else is derived: `portbench report DIR` prints the table, `portbench report DIR --json` one object per case.
 

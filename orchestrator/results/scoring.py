@@ -28,6 +28,7 @@ class Verdict(StrEnum):
 
     MORE = "more-vulnerable"
     LESS = "less-vulnerable"
+    MIXED = "mixed"
     NO_DIFFERENCE = "no-difference"
     NOT_COMPARABLE = "not-comparable"
 

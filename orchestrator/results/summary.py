@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from orchestrator.errors import Stage, Symptom
 from orchestrator.results import interference, making, statistics
+from orchestrator.results.attacks import AttackSummary, summarise_attacks, verdict
 from orchestrator.results.interference import Corrected, Floats, Integers, TrialSamples
 from orchestrator.results.schema import CheckSection, Row, Status, TimingSection
+from orchestrator.results.scoring import Verdict
 from orchestrator.results.selection import Name, artifact_of, case_of, counting, place_of, subject_of
 from orchestrator.runtimes import SOURCE_FORMATS
 
@@ -36,7 +38,8 @@ class CaseSummary:
     of a phase, the median of the memory trials. Shares lie between 0 and 1; `cpu_share` is CPU time per wall time.
 
     `trained` says whether the network is better than always naming the most frequent class; if not, `accuracy` is null,
-    for it would be no finding. `bytes_with_optimizer` is the source's size with the optimizer's state in it.
+    for it would be no finding. `bytes_with_optimizer` is the source's size with the optimizer's state in it. `attacks`
+    hold for every batch size; `robustness` is what they say together, null for the source itself.
     """
 
     model: str
@@ -98,6 +101,8 @@ class CaseSummary:
     bytes_with_optimizer: int | None = None
     conversion_ns: int | None = None
     conversion_peak_bytes: int | None = None
+    robustness: Verdict | None = None
+    attacks: tuple[AttackSummary, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,7 @@ class _Group:
     peaks_bytes: list[int] = field(default_factory=list)
     failures: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     check: Row | None = None
+    attacks: list[Row] = field(default_factory=list)
     trials: list[TrialSamples] = field(default_factory=list)
 
     @property
@@ -134,6 +140,7 @@ class _Rows:
 
     artifacts: dict[Name, Row] = field(default_factory=dict)
     checks: dict[str, Row] = field(default_factory=dict)
+    attacks: dict[str, Row] = field(default_factory=dict)
     trials: dict[str, Row] = field(default_factory=dict)
     timed: dict[str, _Timed] = field(default_factory=dict)
 
@@ -141,7 +148,7 @@ class _Rows:
         if row.kind == "artifact":
             self.artifacts[artifact_of(row)] = row
             return
-        rows = self.checks if row.kind == "check" else self.trials
+        rows = {"check": self.checks, "attack": self.attacks}.get(row.kind, self.trials)
         rows.pop(row.key, None)
         self.timed.pop(row.key, None)
         rows[row.key], timed = _lighten(row)
@@ -170,9 +177,19 @@ def summarise(rows: Iterable[Row]) -> list[CaseSummary]:
     _mark_undisturbed(groups)
     sources = {_setting_of(group.first): group for group in groups if is_source(group.first)}
     by_source = sorted(groups, key=lambda group: repr(_setting_of(group.first)))  # they share its resampling
-    summaries = [_summarise(group, sources.get(_setting_of(group.first))) for group in by_source]
+    attacked_sources = _attacked_sources(groups)
+    summaries = [_summarise(group, sources.get(_setting_of(group.first)), attacked_sources) for group in by_source]
     summaries += [_not_executed(row) for name, row in written.artifacts.items() if name not in executed]
     return sorted(_with_making(summaries, written.artifacts.values()), key=_order)
+
+
+def _attacked_sources(groups: Iterable[_Group]) -> dict[Name, dict[str, Row]]:
+    """By network, the attacks on the source framework's own runtime, on whichever host it was."""
+    return {
+        (group.first.model, group.first.source_framework): {str(row.attack): row for row in group.attacks}
+        for group in groups
+        if is_source(group.first)
+    }
 
 
 def _with_making(summaries: Iterable[CaseSummary], artifacts: Iterable[Row]) -> Iterator[CaseSummary]:
@@ -207,7 +224,13 @@ def _group(written: _Rows) -> list[_Group]:
         group.check = checks.get((place_of(group.first), subject_of(group.first)))
     measured = {place_of(group.first) for group in groups.values()}
     only_checked = [row for row in counting(written.checks.values()) if place_of(row) not in measured]
-    return [*groups.values(), *(_Group(row, check=row) for row in only_checked)]
+    found = [*groups.values(), *(_Group(row, check=row) for row in only_checked)]
+    attacks: dict[Name, list[Row]] = defaultdict(list)
+    for row in written.attacks.values():
+        attacks[place_of(row), subject_of(row)].append(row)
+    for group in found:
+        group.attacks = attacks[place_of(group.first), subject_of(group.first)]
+    return found
 
 
 def _lighten(row: Row) -> tuple[Row, _Timed | None]:
@@ -251,8 +274,10 @@ def _setting_of(row: Row) -> Name:
     return (row.model, row.source_framework, row.host, row.host_fingerprint, row.device, row.batch_size, row.threads)
 
 
-def _summarise(group: _Group, source: _Group | None) -> CaseSummary:
+def _summarise(group: _Group, source: _Group | None, attacked_sources: Mapping[Name, Mapping[str, Row]]) -> CaseSummary:
     row = group.first
+    of_source = {} if is_source(row) else attacked_sources.get((row.model, row.source_framework), {})
+    attacks = summarise_attacks(group.attacks, of_source)
     status, cause, message = _outcome(group)
     summary = CaseSummary(
         model=row.model,
@@ -277,6 +302,8 @@ def _summarise(group: _Group, source: _Group | None) -> CaseSummary:
         message=message,
         peak_bytes=_middle(group.peaks_bytes),
         memory_trials=len(group.peaks_bytes),
+        attacks=attacks,
+        robustness=None if is_source(row) else verdict(attacks),
     )
     if group.check is not None and group.check.check is not None:
         summary = replace(summary, **_fidelity(group.check.check))
