@@ -245,4 +245,5 @@ def _execute(runs: list[HostRun]) -> None:
         except BaseException:
             for run in runs:
                 run.stop()
+            isolated.stop()
             raise

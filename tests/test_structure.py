@@ -71,6 +71,7 @@ def test_the_plan_is_pure() -> None:
         ("report", ("campaign", "cli", "client", "host", "launch")),
         ("selftest", ("campaign", "cli", "host", "report", "plan")),
         ("launch", ("campaign", "cli", "host", "report", "results", "plan")),
+        ("robustness", ("campaign", "cli", "host", "report", "plan")),
         ("conversion", ("campaign", "cli", "client", "host", "launch", "report", "results", "plan")),
         ("zoo", ("campaign", "cli", "client", "host", "launch", "report", "results", "plan")),
         ("datasets", ("campaign", "cli", "client", "host", "launch", "report", "results", "plan", "zoo")),

@@ -74,8 +74,8 @@ class Paired:
         2005)."""
         total, source, converted = self.total + 2, self.only_source + 0.5, self.only_converted + 0.5
         centre = (converted - source) / total
-        half = stats.norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt((converted + source) / total - centre**2)
-        half /= math.sqrt(total)
+        deviation = math.sqrt(((converted + source) / total - centre**2) / total)
+        half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * deviation
         return max(-1.0, centre - half), min(1.0, centre + half)
 
     def p_value(self) -> float:

@@ -1,6 +1,6 @@
 """Attacks on models and what conversion does to their success. Nothing here imports a framework.
 
-Adding an attack is a module with `craft`, see `robustness.images`, or a function in one of them, and a row here.
+Adding an attack is a row here, and its part in the module that it names or a module of its own.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ Takes = Literal["images", "tokens"]
 class AttackKind:
     """What an attack needs and can do.
 
-    `module` has its `craft`. `takes` is what it changes: pixels of "images", or words of "tokens". `norms` are the
-    measures of a change that it knows, the usual one first. With `has_epsilon` it stays within a given distance, else
-    it looks for the smallest change. Without gradients (`against` has "runner") it can attack a model wherever that is.
-    `iterations` is the usual number of its steps, None where there is nothing to choose. `chunk` inputs are attacked
-    together; after each chunk what is done is kept.
+    `module` has `attacking`, see `robustness.images`. `takes` is what it changes: pixels of "images", or words of
+    "tokens". `norms` are the measures of a change that it knows, the usual one first. With `has_epsilon` it stays
+    within a given distance, else it looks for the smallest change. Without gradients (`against` has "runner") it can
+    attack a model wherever that is. `iterations` is the usual number of its steps, None where there is nothing to
+    choose. `chunk` inputs are attacked together; after each chunk what is done is kept.
     """
 
     module: str

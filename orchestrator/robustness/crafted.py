@@ -15,8 +15,8 @@ from orchestrator.preparation import Inputs, Origin, sha256_of_module, source_an
 from orchestrator.robustness import ATTACKS
 from orchestrator.robustness.chunks import forget
 
-_SHARED = ("images", "keras_images", "pytorch_images", "decision", "lockstep", "chunks")
-_SHARED_BY_TEXTS = ("texts", "words", "neighbours", "keras_words", "pytorch_words", "chunks")
+_SHARED = ("crafting", "images", "keras_images", "pytorch_images", "decision", "lockstep", "chunks")
+_SHARED_BY_TEXTS = ("crafting", "texts", "words", "neighbours", "keras_words", "pytorch_words", "chunks")
 _MODULES = {"images": _SHARED, "tokens": _SHARED_BY_TEXTS}
 _DISTRIBUTIONS = {"keras": ("keras", "tensorflow"), "pytorch": ("torch",)}
 
@@ -115,7 +115,7 @@ class Source:
 
         def make(target: Path) -> dict[str, JSON]:
             return isolated.call(
-                f"{kind.module}:craft",
+                "orchestrator.robustness.crafting:on_source",
                 timeout_s=timeout_s,
                 stage=Stage.ATTACK,
                 on_told=on_told,

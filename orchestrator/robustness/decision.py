@@ -27,12 +27,17 @@ class _ExhaustedError(Exception):
     """The attack on one input asked too much."""
 
 
-def attacked(answers: Callable[[Array], Array], images: Array, part: slice, wanted: Attack, seed: int) -> Arrays:
-    """A chunk for `in_chunks`: what `hopskipjump` makes of a part of the images, and how many answers that took."""
-    model = Counted(answers, QUERY_BATCH_SIZE)
-    pool, own_seed = images[:POOL_SIZE], (seed + part.start) % 2**32
-    made = hopskipjump(model, images[part], pool, str(wanted.norm), int(wanted.iterations or 1), own_seed)
-    return {"input": made, "queries": np.array([model.queries])}
+def attacking(wanted: Attack, answers: Callable[[Array], Array], images: Array, seed: int) -> Callable[[slice], Arrays]:
+    """What makes a part of the images, as `in_chunks` wants it, and how many answers that took."""
+    pool = images[:POOL_SIZE]
+
+    def work(part: slice) -> Arrays:
+        model = Counted(answers, QUERY_BATCH_SIZE)
+        own_seed = (seed + part.start) % 2**32
+        made = hopskipjump(model, images[part], pool, str(wanted.norm), int(wanted.iterations or 1), own_seed)
+        return {"input": made, "queries": np.array([model.queries])}
+
+    return work
 
 
 def hopskipjump(model: Counted, inputs: Array, pool: Array, norm: str, iterations: int, seed: int) -> Array:

@@ -1,17 +1,15 @@
-"""Attacks on source models whose inputs are images, by adversarial-robustness-toolbox; in a process of its own."""
+"""Attacks on source models whose inputs are images, by adversarial-robustness-toolbox."""
 
 import importlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from art.attacks.evasion import CarliniL2Method, DeepFool, FastGradientMethod, ProjectedGradientDescent
 
-from orchestrator.artifacts import JSON
 from orchestrator.cases import Attack
 from orchestrator.robustness import ATTACKS, decision
-from orchestrator.robustness.chunks import Arrays, in_chunks
+from orchestrator.robustness.chunks import Arrays
 from orchestrator.robustness.lockstep import Array
 
 _CLASSIFIERS = {"keras": "orchestrator.robustness.keras_images", "pytorch": "orchestrator.robustness.pytorch_images"}
@@ -26,47 +24,19 @@ _SEARCH_STEPS = 5
 """Of Carlini and Wagner's search for the constant that weighs success against distance."""
 
 
-def craft(
-    *,
+def attacking(
+    wanted: Attack,
     source_framework: str,
     source: str,
-    inputs: str,
-    labels: list[int],
-    attack: dict[str, Any],
-    seed: int,
-    chunks: str,
-    target: str,
     training: str,  # noqa: ARG001 - images need no other images
-) -> dict[str, JSON]:
-    """Writes what the attack makes of the images of the archive `inputs` to the archive `target`, as array `input`.
-
-    Args:
-        source_framework: of the model.
-        source: path of the model in its source framework's format.
-        inputs: path; images in [0, 1], shape (N, ...).
-        labels: the right classes, which the model answers.
-        attack: the fields of an `Attack`.
-        seed: of the draws.
-        chunks: folder for what is finished, see `in_chunks`.
-        target: path.
-        training: path of the data set's archive.
-
-    Returns:
-        `crafting_ns`, and `queries` to the model, None unless the attack counts them.
-    """
-    wanted = Attack(**attack)
-    with np.load(inputs) as archive:
-        images = archive["input"]
+    images: Array,
+    labels: Array,
+    seed: int,
+) -> Callable[[slice], Arrays]:
+    """What makes a part of the images, as `in_chunks` wants it; see `crafting.on_source` for the arguments."""
     classifier = importlib.import_module(_CLASSIFIERS[source_framework]).classifier(source)
-    attacking = _decisions(classifier, images, wanted, seed) if wanted.name == "hopskipjump" else None
-    attacking = attacking or _gradients(classifier, images, np.array(labels), wanted)
-    made, crafting_ns = in_chunks(Path(chunks), len(images), ATTACKS[wanted.name].chunk, attacking)
-    with Path(target).open("wb") as file:
-        np.savez(file, input=made["input"])
-    return {"crafting_ns": crafting_ns, "queries": int(made["queries"].sum()) if "queries" in made else None}
-
-
-def _gradients(classifier: Any, images: Array, labels: Array, wanted: Attack) -> Callable[[slice], Arrays]:
+    if wanted.name == "hopskipjump":
+        return decision.attacking(wanted, classifier.predict, images, seed)
     attack = _with_gradients(classifier, wanted)
 
     def work(part: slice) -> Arrays:
@@ -101,10 +71,6 @@ def _with_gradients(classifier: Any, wanted: Attack) -> Any:
         batch_size=batch_size,
         verbose=False,
     )
-
-
-def _decisions(classifier: Any, images: Array, wanted: Attack, seed: int) -> Callable[[slice], Arrays]:
-    return lambda part: decision.attacked(classifier.predict, images, part, wanted, seed)
 
 
 def _inside(attacked: Array, images: Array, wanted: Attack) -> Array:

@@ -95,7 +95,7 @@ class Replayer:
 
         def make(target: Path) -> dict[str, JSON]:
             return isolated.call(
-                "orchestrator.robustness.against_runner:craft",
+                "orchestrator.robustness.crafting:on_runner",
                 timeout_s=self._timeout_s,
                 stage=Stage.ATTACK,
                 on_told=on_told,

@@ -9,14 +9,17 @@ from orchestrator.errors import Stage, Symptom
 from orchestrator.results.interference import Floats, TrialSamples
 from orchestrator.results.schema import (
     ArtifactSection,
+    AttackSection,
     CheckSection,
     Identity,
     Kind,
     MemorySection,
+    Outcomes,
     PhaseMemory,
     Row,
     TimingSection,
 )
+from orchestrator.results.scoring import score
 
 QUIET_NS = 5_000
 BUSY_NS = 9_000
@@ -130,6 +133,45 @@ def memory(*peaks_bytes: int, **fields: Any) -> Row:
     )
     section = MemorySection(phases=phases, container_peak_bytes=0, peak_source="VmHWM")
     return row("memory", {"status": "ok", "memory": section}, **fields)
+
+
+def attack(
+    source_fooled: Sequence[bool],
+    fooled: Sequence[bool],
+    distances: Sequence[float] | None = None,
+    name: str = "fgsm-linf-0.1",
+    outcome: dict[str, Any] | None = None,
+    **fields: Any,
+) -> Row:
+    """An attack on inputs of ten classes in turn, each of which is classified rightly before it; `fields` are also
+    those of the section. The attack bounds its changes unless `epsilon` is None."""
+    labels = np.arange(len(fooled)) % 10
+    right, source = tuple(labels.tolist()), tuple(np.where(source_fooled, (labels + 1) % 10, labels).tolist())
+    attacked = tuple(np.where(fooled, (labels + 1) % 10, labels).tolist())
+    outcomes = Outcomes(
+        labels=right,
+        source_clean=right,
+        source_attacked=source,
+        clean=right,
+        clean_alone=right,
+        attacked=attacked,
+        attacked_alone=attacked,
+    )
+    found = score(outcomes)
+    of_section = {key: fields.pop(key) for key in tuple(fields) if key in AttackSection.model_fields}
+    told: dict[str, Any] = {"name": "fgsm", "norm": "linf", "epsilon": 0.1, "words": None, "iterations": None}
+    told |= {"against": "source", "attacked_sha256": "cd" * 32, "samples": len(labels), "scored": found.scored}
+    told |= {"source_wrong": found.source.count, "wrong": found.converted.count, "mcnemar_p": found.paired.p_value()}
+    told |= dict(zip(("wrong_low", "wrong_high"), found.converted.interval(), strict=True))
+    told |= {"disagreements": found.disagreements.count}
+    told |= dict(zip(("disagreements_low", "disagreements_high"), found.disagreements.interval(), strict=True))
+    told |= {"only_source_wrong": found.paired.only_source, "only_this_wrong": found.paired.only_converted}
+    told |= {"label_agreement": 1 - found.disagreements.share, "margins": (), "batch_invariant": True}
+    told |= {"distances": tuple(distances or [0.1] * len(labels)), "crafting_ns": 1, "queries": None}
+    told |= {"queries_per_s": None, "outcomes": outcomes}
+    section = AttackSection(**told | of_section)
+    nothing: dict[str, Any] = {"batch_size": None, "threads": None, "attack": name}
+    return row("attack", outcome or {"status": "ok", "robustness": section}, **nothing | fields)
 
 
 def steady_trials(median_ns: int, trials: int = 5, seed: int = 0, **fields: Any) -> list[Row]:
