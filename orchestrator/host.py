@@ -166,10 +166,9 @@ class HostRun:
                     self._narrator.end(what)
 
     def _subject(self, place: Check, prepared: Prepared, runner: LiveRunner, stack: ExitStack) -> "_Subject":
-        """Attacks may use all processors: nothing is timed."""
-        threads, suite = runner.description.available_cpus, self._suite
-        session = translation.session(place.artifact, prepared.artifact.sha256, place.device, threads)
-        replayer = Replayer(runner, prepared.artifact, session, prepared.source, suite.seed, suite.attack_timeout_s)
+        session = translation.session(place.artifact, prepared.artifact.sha256, place.device, threads=1)
+        seed, timeout_s = self._suite.seed, self._suite.attack_timeout_s
+        replayer = Replayer(runner, prepared.artifact, session, prepared.source, seed, timeout_s)
         return _Subject(prepared, runner, stack.enter_context(replayer))
 
     def _attack(self, replay: Replay, subject: "_Subject | CaseFailure", what: str) -> None:

@@ -34,7 +34,9 @@ def test_all_conversions_answer_as_their_source_and_have_its_size(cache: Cache, 
     source = preparation.prepare_source(cache, origin, Training(time_budget_s=0.1, batch_size=8), 1)
     trained: dict[str, Any] = source.details
     assert source.size_bytes <= 4 * trained["parameters"] + 350_000  # no optimizer's state; PyTorch's holds its program
-    assert trained["bytes_with_optimizer"] > 1.9 * source.size_bytes or framework == name == "lenet5"
+    # Its own copy of every weight, but for Keras's LeNet-5, which the study trains by plain gradient descent.
+    state_bytes = 0 if (name, framework) == ("lenet5", "keras") else 4 * trained["parameters"]
+    assert trained["bytes_with_optimizer"] > 4 * trained["parameters"] + 0.9 * state_bytes
     expected = preparation.source_answers(cache, source, framework, inputs)["output_0"]
     given = np.load(inputs.path)["input"]
     for format_, precision in (("onnx", "float32"), ("coreml", "float32"), ("coreml", "float16")):
