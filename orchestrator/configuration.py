@@ -1,6 +1,7 @@
 """YAML files -> frozen, validated objects; every mistake is one line with file, line, key and remedy."""
 
 import difflib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,9 @@ def name_of_null(value: object) -> object:
     """YAML reads the name of the runtime `null` as nothing at all; for use before validation."""
     return "null" if value is None else value
 
+
+_PATH = re.compile(r"((?:\w+(?:\[\d+\])*\.?)+): ")
+_PART = re.compile(r"\w+")
 
 Items = TypeVar("Items", bound=tuple[object, ...])
 
@@ -92,9 +96,9 @@ def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
 def _first_mistake(path: Path, root: yaml.Node | None, error: ValidationError, kind: type[Configuration]) -> str:
     # A misspelt key is also a missing one; the misspelling is what the user did.
     first = min(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
-    location = first["loc"]
-    key = _dotted(location)
     message = first["msg"].removeprefix("Value error, ")
+    location = first["loc"] or _named(message)
+    key = _dotted(first["loc"])
     if first["type"] == "extra_forbidden":
         message = "unknown key" + _suggestion(str(location[-1]), kind)
     elif first["type"] == "missing":
@@ -103,6 +107,12 @@ def _first_mistake(path: Path, root: yaml.Node | None, error: ValidationError, k
         message += f" (found {first['input']!r})"
     where = f"{path}:{_line(root, location)}"
     return f"{where}: {key}: {message}" if key else f"{where}: {message}"
+
+
+def _named(message: str) -> tuple[int | str, ...]:
+    """The location that a validator of the whole has put before its message: "attacks[0].name: unknown" """
+    path = _PATH.match(message)
+    return tuple(int(part) if part.isdigit() else part for part in _PART.findall(path[1])) if path else ()
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:

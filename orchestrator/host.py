@@ -22,6 +22,7 @@ from orchestrator.progress import Narrator
 from orchestrator.recorder import Recorder
 from orchestrator.results.interference import host_best_ns, own_best_ns
 from orchestrator.results.schema import AttackSection, CheckSection, Identity
+from orchestrator.robustness.chunks import forget
 from orchestrator.robustness.crafted import Attacked, Source
 from orchestrator.robustness.replay import Replayer, attack_section
 from orchestrator.suite import ModelEntry, Suite
@@ -84,7 +85,7 @@ class HostRun:
         self._stopped = threading.Event()
 
     def execute(self) -> None:
-        """Starts the runners, has what they are written down, checks, measures and ends the runners."""
+        """Starts the runners, has what they are written down, checks, attacks, measures and ends the runners."""
         names = {check.runner for check in self._checks} | {case.runner for case in self._cases}
         with ExitStack() as stack:
             for entry in self._host.entries():
@@ -178,7 +179,7 @@ class HostRun:
             self._recorder.fail(identity, subject)
             return
         attacked = subject.prepared.attacked.get(attack)
-        unfinished = self._recorder.store.folder / "unfinished" / identity.key
+        unfinished = self._recorder.store.folder / f"unfinished-{identity.key}"
 
         def on_told(told: str) -> None:
             self._narrator.begin(f"{what}, {told}")
@@ -190,7 +191,8 @@ class HostRun:
             section = attack_section(attack, made, subject.replayer.replay(made))
             return {"robustness": section, **_trustworthy(section)}
 
-        self._attempt(identity, work, subject.prepared, subject.runner)
+        if self._attempt(identity, work, subject.prepared, subject.runner):
+            forget(unfinished)
 
     def _measure_all(self, trials: tuple[Trial, ...]) -> None:
         """What failed and never succeeded is not tried again: its next trials would only cost their time-outs."""

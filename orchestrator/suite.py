@@ -127,7 +127,7 @@ class Suite(Configuration):
                 found = f" (found '{unfit}')" if unfit else ""
                 raise ValueError(f"attacks[{index}].{'models' if unfit else 'name'}: {what}; {remedy}{found}")
         for entry in self.models:
-            once(tuple(f"the attack {attack.label} on {entry.name}" for attack in self.attacks_on(entry)))
+            once(tuple(f"attacks: {attack.label} on {entry.name}" for attack in self.attacks_on(entry)))
         return self
 
     def attacks_on(self, entry: ModelEntry) -> tuple[Attack, ...]:

@@ -40,16 +40,18 @@ def read_batches(archive: Path, batch_size: int, samples: int | None) -> Iterato
     """The first `samples` samples of every array, all when None, in batches of which the last may be smaller.
 
     Raises:
-        Failure: as `read_batch`; load, refused: the arrays are not of one length.
+        Failure: as `read_batch`; load, refused: the arrays are not of one length, or there are fewer samples.
     """
     try:
         with np.load(archive, allow_pickle=False) as members:
             given = {name: members[name][:samples] for name in members.files}
         (count,) = {len(array) for array in given.values()}
-    except (OSError, zipfile.BadZipFile, ValueError, TypeError, EOFError) as error:
+    except (OSError, zipfile.BadZipFile, ValueError, TypeError, IndexError, EOFError) as error:
         raise Failure(
             "load", "refused", f"the inputs {archive.name} are no .npz archive of arrays of one length: {words(error)}"
         ) from error
+    if count < (samples or 0):
+        raise Failure("load", "refused", f"the inputs {archive.name} have {count} samples; asked for {samples}")
     for start in range(0, count, batch_size):
         yield {name: array[start : start + batch_size] for name, array in given.items()}
 

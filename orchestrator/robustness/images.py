@@ -77,10 +77,10 @@ def _inside(attacked: Array, images: Array, wanted: Attack) -> Array:
     """As float32 that is in [0, 1] and, where there is an epsilon, in the ball: ART rounds a little beyond it."""
     changes = attacked.astype(np.float32) - images
     if wanted.epsilon is not None and wanted.norm == "linf":
-        radius = wanted.epsilon - _ROUNDING
+        radius = max(0.0, wanted.epsilon - _ROUNDING)
         changes = np.clip(changes, -radius, radius)
     elif wanted.epsilon is not None:
-        radius = wanted.epsilon - _ROUNDING * np.sqrt(images[0].size)
+        radius = max(0.0, wanted.epsilon - _ROUNDING * np.sqrt(images[0].size))
         lengths = np.linalg.norm(changes.reshape(len(changes), -1), axis=1)
         shrinking = np.minimum(1.0, radius / np.maximum(lengths, _ROUNDING)).astype(np.float32)
         changes *= shrinking.reshape(-1, *[1] * (changes.ndim - 1))

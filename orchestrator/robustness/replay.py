@@ -1,5 +1,6 @@
 """Attacked inputs on a runner: what the artifact there answers, and what that says beside the source model."""
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,19 +12,19 @@ from google.protobuf.json_format import MessageToDict
 from numpy.typing import NDArray
 
 from orchestrator import fidelity, isolated
-from orchestrator.artifacts import JSON, Artifact, key_of
+from orchestrator.artifacts import JSON, Artifact, key_of, sha256_of
 from orchestrator.cases import Attack
 from orchestrator.client import Dialogue
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.live import LiveRunner
 from orchestrator.results.schema import AttackSection, Margin, Outcomes
 from orchestrator.results.scoring import Rate, batch_invariant, margins, score
-from orchestrator.robustness.chunks import forget
 from orchestrator.robustness.crafted import Attacked, Source, Targets
 from runner_api.v1 import runner_pb2 as api
 
 BATCH_SIZE = 100
-_PASSING = (Symptom.CRASH, Symptom.UNAVAILABLE)
+_PASSING = (Symptom.CRASH, Symptom.OUT_OF_MEMORY, Symptom.UNAVAILABLE)
+"""A worker that is killed from outside cannot be told from one that the kernel ended for lack of memory."""
 
 ResultT = TypeVar("ResultT")
 
@@ -83,7 +84,7 @@ class Replayer:
     def attack(self, attack: Attack, chunks: Path, on_told: Callable[[str], None]) -> Attacked:
         """Runs an attack against the artifact where it is; `on_told` hears how far it is.
 
-        What is finished of an attack that fails lies in the folder `chunks`.
+        What is finished lies in the folder `chunks`, for an attack that goes on; the caller removes it.
 
         Raises:
             CaseFailure: as `RunnerClient.predict`.
@@ -91,7 +92,6 @@ class Replayer:
         self._rest()
         self._runner.ship(self._artifact)
         targets = self._source.targets(attack.samples)
-        key = key_of("attack on a runner", self._artifact.sha256, targets.artifact.sha256, asdict(attack), str(chunks))
 
         def make(target: Path) -> dict[str, JSON]:
             return isolated.call(
@@ -102,16 +102,19 @@ class Replayer:
                 runner=self._runner.client.name,
                 address=self._runner.launched.target,
                 session=MessageToDict(self._session, preserving_proto_field_name=True),
+                answers_timeout_s=self._timeout_s,
                 inputs=str(targets.artifact.path),
                 attack=asdict(attack),
                 seed=self._seed,
-                answers_timeout_s=self._timeout_s,
                 chunks=str(chunks),
                 target=str(target),
             )
 
-        made = _twice(lambda: self._source.cache.once(key, "npz", "float32", make))
-        forget(chunks)
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "attacked"
+            details = _twice(lambda: make(target))
+            key = key_of("attack on a runner", sha256_of(target))
+            made = self._source.cache.store(key, target, format="npz", precision="float32", details=details)
         return self._source.attacked(targets, made)
 
     def replay(self, attacked: Attacked) -> Replayed:

@@ -41,13 +41,80 @@ batch_sizes: [1, 8]
 def test_a_mistake_in_a_suite_names_file_line_key_and_remedy(
     tmp_path: Path, change: tuple[str, str], line: int, words: tuple[str, ...]
 ) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(SUITE.replace(*change))
+    message = _refusal(tmp_path / "mine.yaml", SUITE.replace(*change))
+    assert message.startswith(f"{tmp_path}/mine.yaml:{line}:"), message
+    for word in words:
+        assert word in message
+
+
+def _refusal(path: Path, suite: str) -> str:
+    path.write_text(suite)
     with pytest.raises(UsageError) as raised:
         load_suite(str(path))
     message = str(raised.value)
-    assert message.startswith(f"{path}:{line}:"), message
     assert "\n" not in message
+    return message
+
+
+ATTACKED = """\
+name: mine
+models:
+  - name: lenet5
+    data: digits
+  - name: gru
+    source_frameworks: [pytorch]
+    data: reviews
+runtimes: [onnxruntime]
+attacks:
+  - {name: fgsm, epsilon: [0.1]}
+"""
+FGSM = "{name: fgsm, epsilon: [0.1]}"
+HOTFLIP = "{name: hotflip, words: 3}"
+GRU = "  - name: gru\n    source_frameworks: [pytorch]\n    data: reviews\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "words"),
+    [
+        (("fgsm", "fgms"), 10, ("attacks[0].name", "unknown attack", "choose from fgsm, pgd", "'fgms'")),
+        (("[0.1]", "[0.1, 0]"), 10, ("attacks[0].epsilon[1]", "greater than 0", "0")),
+        (("[0.1]", "[1.5]"), 10, ("attacks[0].epsilon[0]", "less than or equal to 1", "1.5")),
+        (("[0.1]", "[0.1, 0.1]"), 10, ("attacks[0].epsilon", "0.1 stands twice; remove one")),
+        ((", epsilon: [0.1]", ""), 10, ("attacks[0]", "'fgsm' needs epsilon", "for example [0.03, 0.1]")),
+        (("fgsm", "deepfool"), 10, ("attacks[0]", "'deepfool' has no epsilon; remove")),
+        (("[0.1]", "[0.1], words: 3"), 10, ("attacks[0]", "'fgsm' has no words; remove")),
+        (("[0.1]", "[0.1], iterations: 3"), 10, ("attacks[0]", "'fgsm' has no iterations; remove")),
+        (("[0.1]", "[0.1], norm: l1"), 10, ("attacks[0].norm", "'linf' or 'l2'", "'l1'")),
+        ((FGSM, "{name: deepfool, norm: linf}"), 10, ("attacks[0]", "does not know the norm 'linf'", "choose from l2")),
+        (("[0.1]", "[0.1], samples: 0"), 10, ("attacks[0].samples", "greater than or equal to 1")),
+        (("[0.1]", "[0.1], epsilons: [0.1]"), 10, ("attacks[0].epsilons", "did you mean 'epsilon'")),
+        pytest.param(
+            ("[0.1]", "[0.1], models: [gru]"),
+            10,
+            ("attacks[0].models", "take images", "choose from lenet5", "'gru'"),
+        ),
+        pytest.param(
+            ("[0.1]", "[0.1], models: [vgg16]"),
+            10,
+            ("attacks[0].models", "choose from lenet5", "'vgg16'"),
+        ),
+        (("[0.1]", "[0.1], models: []"), 10, ("attacks[0].models", "at least 1 item")),
+        (("[0.1]", "[0.1], against: [runner]"), 10, ("attacks[0]", "'fgsm' needs gradients", "against: [source]")),
+        ((FGSM, "{name: hotflip}"), 10, ("attacks[0]", "'hotflip' needs words", "for example 3")),
+        pytest.param(
+            (f"{GRU}runtimes: [onnxruntime]\nattacks:\n  - {FGSM}", f"runtimes: [keras]\nattacks: [{HOTFLIP}]"),
+            6,
+            ("attacks[0].name", "'hotflip' is for models of this suite that take tokens", "choose another attack"),
+        ),
+        ((FGSM, f"{FGSM}\n  - {FGSM}"), 9, ("attacks: fgsm-linf-0.1 on lenet5 stands twice; remove one",)),
+    ],
+)
+def test_a_mistake_in_an_attack_names_file_line_key_and_choices(
+    tmp_path: Path, change: tuple[str, str], line: int, words: tuple[str, ...]
+) -> None:
+    assert change[0] in ATTACKED
+    message = _refusal(tmp_path / "mine.yaml", ATTACKED.replace(*change))
+    assert message.startswith(f"{tmp_path}/mine.yaml:{line}:"), message
     for word in words:
         assert word in message
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from orchestrator.errors import Stage, Symptom
 from runner_api.v1 import runner_pb2 as api
+from runner_api.v1 import wire
 from tests.runners import models
-from tests.runners.runner import Runner, failing
+from tests.runners.runner import Runner, archive, failing
 
 RunnerOf = Callable[[str], Runner]
 
@@ -67,6 +68,22 @@ def test_answers_batches_of_any_size_in_order(subject: Subject) -> None:
     for answer, batch in zip(answers, batches, strict=True):
         assert answer.dtype == np.float32
         np.testing.assert_allclose(answer, models.answers(batch), atol=1e-5)
+
+
+def test_stored_inputs_are_answered_like_sent_ones(subject: Subject) -> None:
+    samples = models.inputs(7)
+    put = subject.runner.put(archive(samples))
+    questions: list[wire.Tensors | api.StoredInputs] = [
+        api.StoredInputs(inputs_sha256=put, batch_size=3),
+        {"any name": samples[:2]},
+        api.StoredInputs(inputs_sha256=put, batch_size=2, samples=5),
+        api.StoredInputs(inputs_sha256=put, batch_size=100),
+    ]
+    replies = [next(iter(reply.values())) for reply in subject.runner.client.predict(subject.session(), questions, 60)]
+    assert [len(reply) for reply in replies] == [3, 3, 1, 2, 2, 2, 1, 7]
+    whole, sent, first, at_once = np.split(np.concatenate(replies), [7, 9, 14])
+    for answers, asked in ((whole, samples), (sent, samples[:2]), (first, samples[:5]), (at_once, samples)):
+        np.testing.assert_allclose(answers, models.answers(asked), atol=1e-5)
 
 
 def test_times_an_inference(subject: Subject) -> None:

@@ -1,6 +1,7 @@
 """The runner as a process: its life, its store, and what becomes of a worker that goes wrong."""
 
 import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -9,16 +10,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from numpy.typing import NDArray
 
 from orchestrator.errors import Stage, Symptom
 from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import wire
 from tests.runners import models
-from tests.runners.runner import SECOND_NS, Runner, failing, running
+from tests.runners.runner import SECOND_NS, Runner, archive, failing, running
 from tests.runners.test_contract import RunnerOf
 
 
@@ -275,6 +279,40 @@ def test_chunks_that_make_no_tensor_are_refused(runner_of: RunnerOf, dtype: str,
     with pytest.raises(grpc.RpcError) as raised:
         list(runner.stub.Predict(iter([opened, api.PredictRequest(chunk=chunk)])))
     assert_told(raised.value, api.STAGE_INFER, api.SYMPTOM_REFUSED, "Predict")
+
+
+def _npz(**arrays: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "batch_size", "stage", "words"),
+    [
+        (archive(models.inputs(3)), 0, Stage.INFER, "batch size of stored inputs is 0"),
+        (None, 1, Stage.SHIP, "put it first"),
+        (b"no archive", 1, Stage.LOAD, "no .npz archive of arrays of one length"),
+        (archive(models.inputs(3))[:200], 1, Stage.LOAD, "no .npz archive of arrays of one length"),
+        (_npz(a=models.inputs(3), b=models.inputs(2)), 1, Stage.LOAD, "no .npz archive of arrays of one length"),
+        (_npz(), 1, Stage.LOAD, "no .npz archive of arrays of one length"),
+        (_npz(a=np.float32(1)), 1, Stage.LOAD, "no .npz archive of arrays of one length"),
+        (archive(models.inputs(2)), 1, Stage.LOAD, "have 2 samples; asked for 3"),
+    ],
+    ids=["batch of none", "never put", "no archive", "torn", "lengths differ", "empty", "no samples", "too few"],
+)
+def test_stored_inputs_that_cannot_be_read_are_refused(
+    runner_of: RunnerOf, content: bytes | None, batch_size: int, stage: Stage, words: str
+) -> None:
+    runner = runner_of("null")
+    put = "0" * 64 if content is None else runner.put(content)
+    stored = api.StoredInputs(inputs_sha256=put, batch_size=batch_size, samples=3)
+    questions: list[wire.Tensors | api.StoredInputs] = [{"x": models.inputs(1)}, stored]
+    replies = runner.client.predict(runner.session(b"model", "onnx"), questions, 60)
+    assert len(next(replies)["output_0"]) == 1
+    with failing(stage, Symptom.REFUSED, words):
+        next(replies)
+    assert not runner.workers()
 
 
 def endless(runner: Runner, timeout_s: int) -> api.MeasureRequest:
