@@ -20,7 +20,9 @@ _MOST_EVALUATIONS = 100
 model a thousand questions about an input."""
 _MOST_QUERIES = 500
 """For each iteration and input. On a boundary, answers that depend on the batch could keep the attack for ever."""
-_BISECTIONS = 12
+_BISECTIONS = 10
+_OVERSHOOT = 0.01
+"""Of the distance to the boundary."""
 
 
 class _ExhaustedError(Exception):
@@ -100,13 +102,34 @@ def _attack(
 
 
 def _drawn_in(model: Counted, inputs: Array, found: Array, classes: NDArray[np.int64]) -> Array:
-    """Towards the inputs as far as the class stays another one: ART's attack ends with a step away from them."""
+    """Towards the inputs as far as the class stays another one: ART's attack ends with a step away from them.
+
+    What comes out lies a hair beyond the boundary, lest roundings decide about its class.
+    """
     nearest = found.copy()
     low, high = np.zeros(len(inputs)), np.ones(len(inputs))
     for _ in range(_BISECTIONS):
         share = (low + high) / 2
-        between = (inputs + share.reshape(-1, *[1] * (inputs.ndim - 1)) * (found - inputs)).astype(inputs.dtype)
-        fooled = model(between).argmax(axis=1) != classes
-        nearest[fooled] = between[fooled]
+        fooled = _move(model, nearest, inputs, found, share, classes)
         low[~fooled], high[fooled] = share[~fooled], share[fooled]
+    _move(model, nearest, inputs, found, np.minimum(1, high * (1 + _OVERSHOOT)), classes)
     return nearest
+
+
+def _move(
+    model: Counted,
+    nearest: Array,
+    inputs: Array,
+    found: Array,
+    share: NDArray[np.float64],
+    classes: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Puts `nearest` where it is that share of the way from the inputs to `found`, if the class is another one there.
+
+    Returns:
+        Where it is, shape (N,).
+    """
+    between = (inputs + share.reshape(-1, *[1] * (inputs.ndim - 1)) * (found - inputs)).astype(inputs.dtype)
+    fooled: NDArray[np.bool_] = model(between).argmax(axis=1) != classes
+    nearest[fooled] = between[fooled]
+    return fooled

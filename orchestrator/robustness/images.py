@@ -20,6 +20,8 @@ _ROUNDING = float(np.finfo(np.float32).eps)
 """By which a sum in [0, 1] may be off."""
 _OVERSHOOT = 0.02
 """Of DeepFool, as in the paper."""
+_CONFIDENCE = 0.01
+"""By which Carlini and Wagner's wrong logit is to be above the right one, lest roundings decide."""
 _SEARCH_STEPS = 5
 """Of Carlini and Wagner's search for the constant that weighs success against distance."""
 
@@ -65,6 +67,7 @@ def _with_gradients(classifier: Any, wanted: Attack) -> Any:
         return DeepFool(classifier, wanted.iterations, epsilon=_OVERSHOOT, batch_size=batch_size, verbose=False)
     return CarliniL2Method(
         classifier,
+        confidence=_CONFIDENCE,
         initial_const=1.0,
         binary_search_steps=_SEARCH_STEPS,
         max_iter=wanted.iterations,

@@ -296,7 +296,7 @@ def _npz(**arrays: NDArray[Any]) -> bytes:
         (archive(models.inputs(3))[:200], 1, Stage.LOAD, "no .npz archive of arrays of one length"),
         (_npz(a=models.inputs(3), b=models.inputs(2)), 1, Stage.LOAD, "no .npz archive of arrays of one length"),
         (_npz(), 1, Stage.LOAD, "no .npz archive of arrays of one length"),
-        (_npz(a=np.float32(1)), 1, Stage.LOAD, "no .npz archive of arrays of one length"),
+        (_npz(a=np.array(1, np.float32)), 1, Stage.LOAD, "no .npz archive of arrays of one length"),
         (archive(models.inputs(2)), 1, Stage.LOAD, "have 2 samples; asked for 3"),
     ],
     ids=["batch of none", "never put", "no archive", "torn", "lengths differ", "empty", "no samples", "too few"],
