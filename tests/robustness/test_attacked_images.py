@@ -81,7 +81,7 @@ def craft_all(*, framework: str, orders: list[dict[str, Any]]) -> dict[str, JSON
 def _craft_all(source: Source, folder: Path, attacks: Sequence[Attack]) -> tuple[dict[str, Path], dict[str, JSON]]:
     orders: list[JSON] = [_order(source, attack, folder / attack.label) for attack in attacks]
     told = isolated.call(
-        "tests.robustness.test_images:craft_all",
+        "tests.robustness.test_attacked_images:craft_all",
         timeout_s=TIMEOUT_S,
         stage=Stage.ATTACK,
         framework=source.origin.source_framework,
