@@ -64,21 +64,17 @@ def run(
     Files of data sets are looked for in `data_dir`, too.
     """
     recorder = Recorder(store)
-    narrator.expect(len(plan.artifacts) + _attacks_crafted(suite))
+    narrator.expect(len(plan.artifacts) + _crafted(plan))
     prepared = _prepare(plan, suite, recorder, narrator, data_dir)
     turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
     runs = [HostRun(host, plan, suite, prepared, recorder, launcher, narrator, turns) for host in inventory.hosts]
     _execute(runs)
 
 
-def _attacks_crafted(suite: Suite) -> int:
-    attacks = [
-        (attack, framework)
-        for entry in suite.models
-        for attack in suite.attacks_on(entry)
-        for framework in entry.source_frameworks
-    ]
-    return sum(attack.against == "source" for attack, _ in attacks)
+def _crafted(plan: Plan) -> int:
+    """How many attacks are made on source models; each is replayed in many places."""
+    names = [(replay.place.artifact, replay.attack) for replay in plan.replays]
+    return len({(name.model, name.source_framework, attack) for name, attack in names if attack.against == "source"})
 
 
 def open_folder(suite: Suite, inventory: Inventory, folder: Path) -> Store:
