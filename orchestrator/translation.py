@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from google.protobuf.json_format import MessageToDict
 
 from orchestrator.cases import ArtifactName, Trial
 from orchestrator.results import interference
@@ -60,6 +61,8 @@ def fields(result: api.TrialResult, request: api.MeasureRequest, reference_best_
     common = {
         "placement": Placement(counts=dict(result.placement.counts), unit=result.placement.unit),
         "threads_in_force": dict(result.threads_in_force),
+        "device_before": MessageToDict(result.device_before) or None,
+        "device_after": MessageToDict(result.device_after) or None,
     }
     if request.kind == api.TRIAL_KIND_MEMORY:
         return common | {"memory": _memory_section(result)}

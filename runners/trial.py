@@ -8,7 +8,7 @@ from typing import Any
 from runners.adapters import Adapter, Model, import_adapter
 from runners.failure import STAGE_OF_PHASE, Failure, Stage, unexpected, words
 from runners.jobs import Plan, Session, StopRule
-from runners.measure import timing
+from runners.measure import device, timing
 from runners.measure.recorders import Recorder, TimeRecorder
 
 
@@ -18,6 +18,7 @@ def run(session: Session, plan: Plan, rule: StopRule, announce: Callable[[str], 
     Raises:
         Failure: at the stage of the phase in which it happened.
     """
+    before = device.state(session.device)
     recorder = _recorder(plan, session.threads)
 
     @contextmanager
@@ -45,7 +46,12 @@ def run(session: Session, plan: Plan, rule: StopRule, announce: Callable[[str], 
         warmup = timing.warm_up(call, rule.max_warmup_ns)
     with phase("steady"):
         recorder.steady(call, rule, warmup)
-    read_back = {"placement": model.placement()._asdict(), "threads_in_force": model.threads_in_force()}
+    read_back = {
+        "placement": model.placement()._asdict(),
+        "threads_in_force": model.threads_in_force(),
+        "device_before": before,
+        "device_after": device.state(session.device),
+    }
     model.close()
     return recorder.result() | read_back
 

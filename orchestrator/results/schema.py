@@ -302,6 +302,12 @@ class Row(Identity):
     memory: MemorySection | None = Field(default=None, description="on memory rows")
     placement: Placement | None = Field(default=None, description="where the graph ran; on timing and memory rows")
     threads_in_force: dict[str, int] | None = Field(default=None, description="asked back from the runtime, by pool")
+    device_before: dict[str, JsonValue] | None = Field(
+        default=None, description="clocks, temperature and throttling of the device before the load; null of a CPU"
+    )
+    device_after: dict[str, JsonValue] | None = Field(
+        default=None, description="the same after the steady phase; units are in the names"
+    )
     versions: dict[str, str] = Field(default={}, description="distribution -> version, of what did the work")
 
     @model_validator(mode="after")
