@@ -13,6 +13,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from orchestrator.endpoint import Endpoint
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import runner_pb2_grpc, wire
@@ -46,12 +47,11 @@ class RunnerClient:
     `timeout`.
     """
 
-    def __init__(self, name: str, target: str) -> None:
+    def __init__(self, name: str, endpoint: Endpoint) -> None:
         self.name = name
-        self._target = target
-        self._channel = grpc.insecure_channel(
-            target,
-            options=[("grpc.enable_http_proxy", 0), ("grpc.service_config", json.dumps(RETRY_DESCRIBE))],
+        self._endpoint = endpoint
+        self._channel = endpoint.open(
+            [("grpc.enable_http_proxy", 0), ("grpc.service_config", json.dumps(RETRY_DESCRIBE))]
         )
         self._stub = runner_pb2_grpc.RunnerStub(self._channel)
 
@@ -135,7 +135,7 @@ class RunnerClient:
         if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
             return CaseFailure(stage, Symptom.TIMEOUT, f"the runner {self.name} did not answer in time")
         if error.code() == grpc.StatusCode.UNAVAILABLE:
-            remedy = f"is it up at {self._target}?"
+            remedy = f"is it up at {self._endpoint.target}?"
             return CaseFailure(
                 stage, Symptom.UNAVAILABLE, f"the runner {self.name} does not answer ({details}); {remedy}"
             )

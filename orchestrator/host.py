@@ -91,7 +91,7 @@ class HostRun:
             for entry in self._host.entries():
                 if entry.name in names and not self._stopped.is_set():
                     self._narrator.begin(f"{self._host.name}: starting {entry.name}")
-                    self._runners[entry.name] = bring_up(entry, self._launcher, stack)
+                    self._runners[entry.name] = bring_up(self._host, entry, self._launcher, stack)
             self._recorder.describe_runners(self._told())
             cases = resolve_threads(self._cases, self._available_cpus())
             trials = order_trials(cases, self._suite)
