@@ -69,7 +69,7 @@ class HostRun:
         narrator: Narrator,
         turns: Mapping[str, threading.Lock],
     ) -> None:
-        """`turns` has a lock for each machine, by fingerprint: two hosts of an inventory may be one machine."""
+        """`turns` has a lock for each machine, by boot id: two hosts of an inventory may be one machine."""
         self._host = host
         self._turns = turns
         self._suite = suite
@@ -232,7 +232,7 @@ class HostRun:
 
         def unless_stopped() -> dict[str, Any]:
             try:
-                with self._turns[runner.description.host_fingerprint]:
+                with self._turns[runner.description.boot_id]:
                     return work()
             except Exception as error:
                 if self._stopped.is_set():

@@ -33,8 +33,9 @@ class LiveRunner:
             self.client.put_artifact(file.path, file.sha256)
 
     def told(self) -> dict[str, Any]:
-        """For the campaign's description."""
+        """For the campaign's description: all that still holds after the machine's next start."""
         told: dict[str, Any] = MessageToDict(self.description, preserving_proto_field_name=True)
+        del told["boot_id"]
         return told | {"isolation": self.launched.isolation, "image_digest": self.launched.image_digest}
 
 

@@ -18,9 +18,14 @@ _MODEL_FIELDS = ("model name", "Model", "cpu model", "Hardware")
 
 
 def fingerprint() -> str:
-    """Identifies the machine: equal in and outside a container and after a restart; another one with another kernel."""
+    """Identifies the kind of machine: equal in and outside a container and after a restart, not with another kernel."""
     facts = (cpu_model(), str(os.cpu_count()), str(memory_bytes()), platform.machine(), platform.release())
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+
+def boot_id() -> str:
+    """Identifies this very machine until it restarts, in and outside a container."""
+    return _read("/proc/sys/kernel/random/boot_id") or _sysctl("kern.bootsessionuuid") or fingerprint()
 
 
 def environment() -> dict[str, Fact]:
