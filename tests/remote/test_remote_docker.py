@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import docker
+import docker.errors
 import docker.models.images
 import pytest
 
@@ -152,13 +153,13 @@ def bare_engine() -> Iterator[docker.DockerClient]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        with contextlib.closing(docker.DockerClient(f"unix://{folder}/engine.sock", timeout=120)) as client:
-            for _ in range(300):
-                assert process.poll() is None, "the second engine did not come up"
-                with contextlib.suppress(Exception):
-                    if client.ping():
-                        break
-                time.sleep(0.1)
+        for _ in range(300):
+            assert process.poll() is None, "the second engine did not come up"
+            with contextlib.suppress(docker.errors.DockerException):
+                client = docker.DockerClient(f"unix://{folder}/engine.sock", timeout=120)
+                break
+            time.sleep(0.1)
+        with contextlib.closing(client):
             yield client
     finally:
         process.terminate()
