@@ -60,24 +60,24 @@ class Machine:
         return f"{_NETWORK}.{self.number}.2"
 
     @property
-    def inventory_host(self) -> dict[str, object]:
-        """For an inventory; the name alone is "machine1" and so on."""
-        return {"name": f"machine{self.number}", "address": f"{self.address}:{PORT}"}
+    def name(self) -> str:
+        """For an inventory."""
+        return f"machine{self.number}"
 
     @contextlib.contextmanager
-    def serving(self, runtime: str, certs: Path, orchestrators: Path) -> Iterator[Endpoint]:
-        """A runner over mutual TLS, on a processor of its own as far as there are so many."""
+    def serving(self, runtime: str, certs: Path, orchestrators: Path, port: int = PORT) -> Iterator[Endpoint]:
+        """A runner over mutual TLS, on a processor of the machine's own as far as there are so many."""
         processor = sorted(os.sched_getaffinity(0))[self.number % len(os.sched_getaffinity(0))]
         with tempfile.TemporaryDirectory(prefix="pb-") as folder:
             boot_id = Path(folder) / "boot_id"
             boot_id.write_text(f"{uuid.uuid4()}\n")
             runner = (
                 f"exec taskset --cpu-list {processor} {sys.executable} -P -m runners {runtime} "
-                f"--listen {self.address}:{PORT} --certs {certs} --store {folder}/store --exit-on-stdin-eof"
+                f"--listen {self.address}:{port} --certs {certs} --store {folder}/store --exit-on-stdin-eof"
             )
             script = f"mount --bind {boot_id} /proc/sys/kernel/random/boot_id && {runner}"
             command = ["ip", "netns", "exec", _name(self.number), "unshare", "--mount", "sh", "-c", script]
-            endpoint = Endpoint(f"{self.address}:{PORT}", orchestrators)
+            endpoint = Endpoint(f"{self.address}:{port}", orchestrators)
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
             try:
                 wait_until_serving(endpoint, 60, lambda: None if process.poll() is None else "it ended at its start")

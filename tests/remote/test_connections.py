@@ -10,9 +10,9 @@ import grpc
 import pytest
 import yaml
 
-from orchestrator import cli
 from orchestrator.certificates import ORCHESTRATOR, Authority
 from orchestrator.endpoint import Endpoint
+from orchestrator.errors import UsageError
 from orchestrator.fleet import spread
 from orchestrator.inventory import Inventory, load_inventory
 from orchestrator.launch.process import ProcessLauncher
@@ -167,7 +167,7 @@ def test_certificates_that_cannot_be_used_end_a_runner_with_one_line(authority: 
     ],
 )
 def test_a_host_that_cannot_be_meant_is_one_line(host: dict[str, object], words: str, tmp_path: Path) -> None:
-    with pytest.raises(cli.UsageError) as raised:
+    with pytest.raises(UsageError) as raised:
         offers(tmp_path, {"name": "wrong"} | host)
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.machines import Machine, certified, machines, problem
+from benchmarks.machines import PORT, Machine, certified, machines, problem
 from orchestrator import campaign
 from orchestrator.certificates import Authority, orchestrators
 from orchestrator.client import RunnerClient
@@ -50,6 +50,10 @@ def two() -> Iterator[list[Machine]]:
         yield made
 
 
+def at(machine: Machine) -> dict[str, object]:
+    return {"name": machine.name, "address": f"{machine.address}:{PORT}"}
+
+
 def measured(hosts: list[dict[str, object]], folder: Path) -> list[Row]:
     """The rows of the suite on these hosts' `onnxruntime-cpu`."""
     inventory = Inventory.model_validate({"hosts": [{"runners": ["onnxruntime-cpu"]} | host for host in hosts]})
@@ -64,13 +68,13 @@ def test_one_campaign_measures_on_both_and_a_bad_link_or_a_missing_host_stops_ne
 ) -> None:
     first, second = two
     ours = orchestrators(authority_folder)
-    missing = {"name": "missing", "address": "198.18.3.2:1"}
+    missing: dict[str, object] = {"name": "missing", "address": "198.18.3.2:1"}
     with (
         first.serving("onnxruntime", certified(first, authority_folder), ours),
         second.serving("onnxruntime", certified(second, authority_folder), ours),
         second.impaired(delay_ms=50, loss_percent=1),
     ):
-        rows = measured([first.inventory_host, second.inventory_host, missing], tmp_path / "campaign")
+        rows = measured([*map(at, two), missing], tmp_path / "campaign")
     on_runners = [row for row in rows if row.kind != "artifact"]
     statuses = {(row.host, row.kind, row.status) for row in on_runners}
     kinds = ("check", "timing", "memory")

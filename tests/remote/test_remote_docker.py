@@ -40,7 +40,7 @@ def ssh_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     for key in ("host", "user"):
-        keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key]
+        keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)]
         subprocess.run(keygen, check=True)
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
     (folder / "sshd_config").write_text(
@@ -87,7 +87,8 @@ def test_a_runner_over_ssh_is_hardened_answers_over_mutual_tls_and_is_gone_after
         assert attributes["HostConfig"]["ReadonlyRootfs"] is True
         assert attributes["HostConfig"]["CapDrop"] == ["ALL"]
         assert attributes["Config"]["User"] == "10001:10001"
-        kept = engine.containers.get(identifier).exec_run(["sh", "-c", f"stat -c '%a %u %n' {CERTS}/*"]).output
+        _, kept = engine.containers.get(identifier).exec_run(["sh", "-c", f"stat -c '%a %u %n' {CERTS}/*"])
+        assert isinstance(kept, bytes)
         assert {line.rpartition(b"/")[2]: line.split()[:2] for line in kept.splitlines()} == {
             name: [b"400", b"10001"] for name in (b"ca.crt", b"tls.crt", b"tls.key")
         }
