@@ -27,8 +27,9 @@ from orchestrator.selftest.processes import Process
 from orchestrator.selftest.subjects import quick_model
 from orchestrator.suite import StopRule, Suite
 
-RUNNERS = {"onnxruntime-cpu": "onnxruntime", "null": "null"}
-TRIALS = int(os.environ.get("BENCHMARK_HOSTS_TRIALS", "12"))
+RUNNERS = {"keras-cpu": "keras", "pytorch-cpu": "pytorch"}
+"""Two whose trials take about as long."""
+TRIALS = int(os.environ.get("BENCHMARK_HOSTS_TRIALS", "8"))
 PAIRS = int(os.environ.get("BENCHMARK_HOSTS_PAIRS", "15"))
 DELAY_MS = 50.0
 HIGHEST_SHARE_OF_TIME = 0.6
@@ -56,11 +57,11 @@ def _side_by_side(made: list[Machine], certs: dict[Machine, Path], folder: Path)
     with contextlib.ExitStack() as stack:
         for machine, port, runtime in (
             *((first, PORT + index, runtime) for index, runtime in enumerate(RUNNERS.values())),
-            (second, PORT, RUNNERS["null"]),
+            (second, PORT, RUNNERS["pytorch-cpu"]),
         ):
             stack.enter_context(machine.serving(runtime, certs[machine], ours, port))
         one = [_host(first, dict(zip(RUNNERS, (PORT, PORT + 1), strict=True)))]
-        two = [_host(first, {"onnxruntime-cpu": PORT}), _host(second, {"null": PORT})]
+        two = [_host(first, {"keras-cpu": PORT}), _host(second, {"pytorch-cpu": PORT})]
         _campaign(one, folder / "warm", trials=1)
         one_s, two_s = (_campaign(hosts, folder / str(len(hosts)), TRIALS) for hosts in (one, two))
     share = two_s / one_s
@@ -84,11 +85,11 @@ def _campaign(hosts: list[dict[str, Any]], folder: Path, trials: int) -> float:
         {
             "name": "hosts",
             "seed": 7,
-            "models": [{"name": "lenet5", "source_frameworks": ["pytorch"], "data": "digits"}],
-            "formats": ["onnx"],
+            "models": [{"name": "lenet5", "source_frameworks": ["keras", "pytorch"], "data": "digits"}],
+            "formats": ["keras", "pt2"],
             "runtimes": [*RUNNERS.values()],
-            "batch_sizes": [1, _BATCH_SIZE],
             "trials": {"timing": trials, "memory": 1},
+            "stop_rule": {"min_time_s": 3, "max_time_s": 3},
         }
     )
     inventory = Inventory.model_validate({"hosts": hosts})
