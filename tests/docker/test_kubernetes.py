@@ -12,6 +12,7 @@ import docker
 import kubernetes_validate
 import pytest
 import yaml
+from docker.models.containers import Container
 
 from orchestrator.certificates import ORCHESTRATOR, Authority
 from orchestrator.client import RunnerClient
@@ -68,6 +69,12 @@ def only(kind: str) -> Manifest:
 
 def in_bytes(quantity: str) -> int:
     return int(quantity[:-2]) * BYTES[quantity[-2:]]
+
+
+def passes_probe(container: Container, probe: Manifest) -> bool:
+    container.reload()
+    assert container.status == "running", container.logs().decode()
+    return container.exec_run(probe["exec"]["command"]).exit_code == 0
 
 
 every_runner = pytest.mark.parametrize("name", DEPLOYMENTS)
@@ -196,10 +203,10 @@ def test_what_a_pod_starts_answers_its_probe_and_the_orchestrator(engine: docker
     certs, _ = authority.issue(["localhost"])
     for file in FILES:
         (certs / file).chmod(0o444)  # a secret's files belong to the pod's group
-    for folder in (tmp_path, certs):
-        folder.chmod(0o755)
+    certs.chmod(0o755)
     name, runner = "onnxruntime-cpu", runner_of("onnxruntime-cpu")
     user = pod_of(name)["securityContext"]
+    writable = [mount["mountPath"] for mount in runner["volumeMounts"] if not mount.get("readOnly")]
     container = engine.containers.run(
         images.build(RUNNERS[name].image),
         runner["args"],
@@ -208,17 +215,16 @@ def test_what_a_pod_starts_answers_its_probe_and_the_orchestrator(engine: docker
         read_only=True,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
-        tmpfs={mount["mountPath"]: "mode=0777" for mount in runner["volumeMounts"] if mount["name"] != "certs"},
+        tmpfs=dict.fromkeys(writable, f"uid={user['runAsUser']},gid={user['fsGroup']}"),
         volumes={str(certs): {"bind": "/etc/portbench/certs", "mode": "ro"}},
-        ports={f"{remote_docker.PORT}/tcp": ("127.0.0.1", None)},
+        ports={f"{remote_docker.PORT}/tcp": ("127.0.0.1", 0)},
     )
     try:
         deadline = time.monotonic() + launcher_module.START_TIMEOUT_S
-        while container.exec_run(runner["startupProbe"]["exec"]["command"]).exit_code:
+        while not passes_probe(container, runner["startupProbe"]):
             assert time.monotonic() < deadline, container.logs().decode()
-        container.reload()
-        port = container.ports[f"{remote_docker.PORT}/tcp"][0]["HostPort"]
-        with RunnerClient(name, Endpoint(f"localhost:{port}", orchestrator)) as client:
+        (published,) = container.ports[f"{remote_docker.PORT}/tcp"] or []
+        with RunnerClient(name, Endpoint(f"localhost:{published['HostPort']}", orchestrator)) as client:
             assert client.describe().runtime == RUNNERS[name].runtime
     finally:
         container.remove(v=True, force=True)
