@@ -11,7 +11,7 @@ from docker.models.containers import Container
 from orchestrator.launch import container as container_module
 from orchestrator.launch import docker as launcher_module
 from orchestrator.launch import images
-from orchestrator.runtimes import RUNNERS
+from orchestrator.runtimes import RUNNERS, RunnerKind
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +49,9 @@ def null_runner(engine: docker_package.DockerClient) -> Iterator[Container]:
 def references(engine: docker_package.DockerClient) -> dict[str, str]:
     """Image -> the reference it has in the engine."""
     return {image: images.build(image) for image in images.names()}
+
+
+@pytest.fixture(scope="session")
+def container_kinds() -> dict[str, RunnerKind]:
+    """What people bring up themselves: every runner that lives in a container but the self-test's own."""
+    return {name: kind for name, kind in RUNNERS.items() if kind.system in (None, "Linux") and name != "known"}

@@ -147,7 +147,8 @@ def bare_engine() -> Iterator[docker.DockerClient]:
     folder = Path("/tmp") / f"pb-engine-{os.getpid()}"
     folder.mkdir(mode=0o700)
     arguments = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
-    command = ["dockerd", *(f"--{name}={folder / part}" for name, part in arguments.items())]
+    # In a network of its own: it would take the first engine's bridge away.
+    command = ["unshare", "--net", "dockerd", *(f"--{name}={folder / part}" for name, part in arguments.items())]
     process = subprocess.Popen(
         [*command, f"--host=unix://{folder}/engine.sock", "--bridge=none", "--iptables=false", "--ip6tables=false"],
         stdout=subprocess.DEVNULL,
