@@ -11,6 +11,7 @@ from typing import Any, Self
 import grpc
 import numpy as np
 from google.protobuf.message import DecodeError
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
 
 from orchestrator.endpoint import Endpoint
@@ -19,6 +20,7 @@ from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import runner_pb2_grpc, wire
 from runner_api.v1.wire import CHUNK_BYTES, CONTRACT_VERSION, Tensors
 
+HEALTH_TIMEOUT_S = 10.0
 DESCRIBE_TIMEOUT_S = 120.0
 PUT_TIMEOUT_S = 3600.0
 # Beyond the time that the runner itself allows a trial, for its answer to travel.
@@ -54,6 +56,7 @@ class RunnerClient:
             [("grpc.enable_http_proxy", 0), ("grpc.service_config", json.dumps(RETRY_DESCRIBE))]
         )
         self._stub = runner_pb2_grpc.RunnerStub(self._channel)
+        self._health = health_pb2_grpc.HealthStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +84,16 @@ class RunnerClient:
                 f"{CONTRACT_VERSION}; install the same portbench on both sides",
             )
         return description
+
+    def health(self) -> str:
+        """As the standard health service says it: "serving", "not-serving" or "unknown"."""
+        try:
+            answer = self._health.Check(  # type: ignore[attr-defined]
+                health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_S
+            )
+        except grpc.RpcError as error:
+            raise self._failure(error, Stage.SHIP) from None
+        return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status).lower().replace("_", "-")
 
     def put_artifact(self, path: Path, sha256: str) -> int:
         """Sends the file unless the runner has it; returns the bytes of it that travelled."""

@@ -16,13 +16,14 @@ from orchestrator.live import LiveRunner, bring_up
 class Offer:
     """One runner; with a `problem` the fields below it are empty.
 
-    `round_trip_ns` is the time of a second Describe, which the runner answers from memory; `certificate_ends` is until
-    when its certificate is valid, None where it has none.
+    `health` is what its health service says; `round_trip_ns` is the time of a second Describe, which the runner answers
+    from memory; `certificate_ends` is until when its certificate is valid, None where it has none.
     """
 
     host: str
     runner: str
     problem: str | None
+    health: str | None = None
     isolation: str | None = None
     versions: dict[str, str] | None = None
     devices: tuple[str, ...] = ()
@@ -48,12 +49,14 @@ def _ask(host: Host, entry: RunnerEntry, launcher: Launcher) -> Offer:
 
 
 def _offer(host: Host, entry: RunnerEntry, runner: LiveRunner) -> Offer:
+    health = runner.client.health()
     start = time.perf_counter_ns()
     runner.client.describe()
     return Offer(
         host.name,
         entry.name,
         None,
+        health,
         runner.launched.isolation,
         dict(runner.description.versions),
         tuple(runner.description.devices),

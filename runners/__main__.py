@@ -1,4 +1,4 @@
-"""`python -m runners RUNTIME --listen ADDRESS --store DIR [--certs DIR]`: one runner."""
+"""`python -m runners RUNTIME --listen ADDRESS [--store DIR] [--certs DIR]`: one runner."""
 
 import argparse
 from pathlib import Path
@@ -24,12 +24,18 @@ def main() -> None:
     parser.add_argument(
         "--certs", type=Path, metavar="DIR", help="mutual TLS with the folder's ca.crt, tls.crt and tls.key"
     )
-    parser.add_argument("--store", required=True, type=Path, metavar="DIR", help="where artifacts are kept")
+    parser.add_argument(
+        "--store",
+        type=Path,
+        metavar="DIR",
+        help="where artifacts are kept; default: ~/.cache/portbench/runners/RUNTIME",
+    )
     parser.add_argument("--exit-on-stdin-eof", action="store_true", help="stop when standard input ends")
     arguments = parser.parse_args()
     try:
         certificates = Certificates.read(arguments.certs) if arguments.certs else None
-        serve(arguments.runtime, arguments.listen, arguments.store, certificates, arguments.exit_on_stdin_eof)
+        store = arguments.store or Path.home() / ".cache" / "portbench" / "runners" / arguments.runtime
+        serve(arguments.runtime, arguments.listen, store, certificates, arguments.exit_on_stdin_eof)
     except (CertificateError, ListenError, OSError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
 

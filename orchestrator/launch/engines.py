@@ -11,6 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import docker
+import docker.constants
+import docker.errors
+from docker.tls import TLSConfig
 
 CONNECT_TIMEOUT_S = 20.0
 PAUSE_S = 0.05
@@ -37,19 +40,33 @@ def connected(address: str) -> Iterator[docker.DockerClient]:
         with _tunnel(address) as socket, contextlib.closing(docker.DockerClient(f"unix://{socket}")) as client:
             yield client
         return
-    with_tls = bool(os.environ.get("DOCKER_CERT_PATH"))
-    if not with_tls and not _is_loopback(urlsplit(address).hostname or ""):
+    folder = os.environ.get("DOCKER_CERT_PATH")
+    if not folder and not _is_loopback(urlsplit(address).hostname or ""):
         raise EngineError(
             "would be spoken to in plain text, which gives that machine to anyone; set DOCKER_CERT_PATH to the folder "
             "with its ca.pem, cert.pem and key.pem, or use ssh://"
         )
-    settings = {"DOCKER_HOST": address} | ({"DOCKER_TLS_VERIFY": "1"} if with_tls else {})
     try:
-        client = docker.from_env(environment=dict(os.environ) | settings)
+        tls = _tls(Path(folder)) if folder else False
     except docker.errors.TLSParameterError as error:
         raise EngineError(f"cannot be spoken to over TLS ({error})") from None
-    with contextlib.closing(client):
+    with contextlib.closing(_client(address, tls)) as client:
         yield client
+
+
+def _tls(folder: Path) -> TLSConfig:
+    return TLSConfig((str(folder / "cert.pem"), str(folder / "key.pem")), str(folder / "ca.pem"), verify=True)
+
+
+def _client(address: str, tls: TLSConfig | bool) -> docker.DockerClient:
+    """Believes the authority in `tls` only: requests would put the one in REQUESTS_CA_BUNDLE in its place."""
+    probe = docker.APIClient(address, version=docker.constants.DEFAULT_DOCKER_API_VERSION, tls=tls)
+    probe.trust_env = False
+    with contextlib.closing(probe):
+        version = probe.version(api_version=False)["ApiVersion"]
+    client = docker.DockerClient(address, version=version, tls=tls)
+    client.api.trust_env = False
+    return client
 
 
 @contextlib.contextmanager

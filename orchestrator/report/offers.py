@@ -21,7 +21,17 @@ def as_objects(offers: Sequence[Offer]) -> list[dict[str, Any]]:
 def as_table(offers: Sequence[Offer]) -> RenderableType:
     """One row per runner that answers; below, a line for each that does not."""
     table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
-    for heading in ("host", "runner", "isolation", "devices", "CPUs", "round trip", "certificate", "versions"):
+    for heading in (
+        "host",
+        "runner",
+        "health",
+        "isolation",
+        "devices",
+        "CPUs",
+        "round trip",
+        "certificate",
+        "versions",
+    ):
         table.add_column(heading, no_wrap=True)
     for offer in offers:
         if offer.problem is None:
@@ -35,7 +45,7 @@ def _cells(offer: Offer) -> tuple[str, ...]:
     round_trip = f"{(offer.round_trip_ns or 0) / 1e6:.1f} ms"
     devices = "\n".join(offer.devices)
     certificate = f"until {offer.certificate_ends:%Y-%m-%d}" if offer.certificate_ends else ""
-    who = (offer.host, offer.runner, offer.isolation or "")
+    who = (offer.host, offer.runner, offer.health or "", offer.isolation or "")
     return (*who, devices, str(offer.available_cpus), round_trip, certificate, versions)
 
 

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -20,6 +21,7 @@ from orchestrator.runtimes import RUNTIMES
 from orchestrator.survey import Offer, survey
 from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import runner_pb2_grpc
+from runner_api.v1.wire import CONTRACT_VERSION
 from tests.remote.conftest import listening
 
 
@@ -42,7 +44,7 @@ def test_a_runner_is_reached_by_each_of_its_names_until_its_certificate_ends(
             {"name": "forwarded", "address": f"127.0.0.1:{port}", "certificate_name": "runner.example"},
         )
     assert [offer.problem for offer in found] == [None] * 3
-    assert {offer.isolation for offer in found} == {"remote"}
+    assert {(offer.isolation, offer.health) for offer in found} == {("remote", "serving")}
     assert {offer.certificate_ends for offer in found} == {issued.expires_at}
 
 
@@ -119,6 +121,20 @@ def test_what_is_not_there_is_told_apart(authority: Authority, tmp_path: Path) -
     assert "the name does not resolve" in (fleet.problem or "")
     assert "is a runner started there?" in (nobody.problem or "")
     assert "is one of null, not onnxruntime" in (another.problem or "")
+
+
+def test_a_runner_of_another_contract_version_is_refused(tmp_path: Path) -> None:
+    class Newer(runner_pb2_grpc.RunnerServicer):
+        def Describe(self, *_: object) -> api.DescribeResponse:  # noqa: N802 - the contract's name
+            return api.DescribeResponse(contract_version=CONTRACT_VERSION + 1, runtime="null")
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    runner_pb2_grpc.add_RunnerServicer_to_server(Newer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    (found,) = offers(tmp_path, {"name": "newer", "address": f"127.0.0.1:{port}", "plaintext": True})
+    server.stop(None)
+    assert "install the same portbench on both sides" in (found.problem or "")
 
 
 def test_without_certificates_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

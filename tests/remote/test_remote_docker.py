@@ -5,8 +5,10 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +17,16 @@ import docker
 import docker.errors
 import docker.models.images
 import pytest
+from docker.models.containers import Container
 
-from orchestrator.certificates import Authority
+from orchestrator.certificates import ORCHESTRATOR, Authority
 from orchestrator.client import RunnerClient
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.inventory import Host
 from orchestrator.launch import images, reach
 from orchestrator.launch.container import LABEL
 from orchestrator.launch.process import ProcessLauncher
-from orchestrator.launch.remote_docker import CERTS, provide
+from orchestrator.launch.remote_docker import CERTS, PORT, provide
 
 pytestmark = pytest.mark.docker
 
@@ -62,24 +65,81 @@ def ssh_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             server.wait()
 
 
+@pytest.fixture
+def tls_engine(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Address of this machine's engine over mutual TLS, as its `--tlsverify` would have it."""
+    server = authority.certify(["127.0.0.1"]).files()
+    for folder, files in (("server", server), ("client", authority.certify([ORCHESTRATOR]).files())):
+        (tmp_path / folder).mkdir()
+        for name, other in (("ca.crt", "ca.pem"), ("tls.crt", "cert.pem"), ("tls.key", "key.pem")):
+            (tmp_path / folder / other).write_bytes(files[name])
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path / "client"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(tmp_path / "server" / "ca.pem"))
+    context.load_cert_chain(tmp_path / "server" / "cert.pem", tmp_path / "server" / "key.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=relay, args=(listener, context), daemon=True).start()
+        yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def relay(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Each connection to the engine's Unix socket, both ways until one side ends."""
+
+    def carry(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(1 << 16):
+                target.sendall(piece)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    while True:
+        try:
+            accepted, _ = listener.accept()
+        except OSError:
+            return
+        try:
+            secured = context.wrap_socket(accepted, server_side=True)
+        except OSError:
+            continue
+        engine = socket.socket(socket.AF_UNIX)
+        engine.connect("/var/run/docker.sock")
+        for ends in ((secured, engine), (engine, secured)):
+            threading.Thread(target=carry, args=ends, daemon=True).start()
+
+
+def test_a_runner_on_an_engine_over_tls_answers_and_is_gone_afterwards(
+    tls_engine: str, engine: docker.DockerClient
+) -> None:
+    host = null_at(tls_engine)
+    with (
+        reach(host, host.entries()[0], ProcessLauncher()) as launched,
+        RunnerClient("null", launched.endpoint) as client,
+    ):
+        assert client.describe().runtime == "null"
+        assert published_at(engine, launched.endpoint.port)
+    assert not published_at(engine, launched.endpoint.port)
+
+
 def null_at(engine: str) -> Host:
     return Host.model_validate({"name": "far", "docker": engine, "runners": ["null"]})
 
 
-def containers(engine: docker.DockerClient) -> set[str]:
-    return {container.id or "" for container in engine.containers.list(all=True, filters={"label": LABEL})}
+def published_at(engine: docker.DockerClient, port: int) -> list[Container]:
+    """The container whose runner is reached at this port, if there is one."""
+    found = engine.containers.list(filters={"label": LABEL})
+    return [container for container in found if str(port) in str(container.ports.get(f"{PORT}/tcp"))]
 
 
 def test_a_runner_over_ssh_is_hardened_answers_over_mutual_tls_and_is_gone_afterwards(
     ssh_engine: str, authority: Authority, engine: docker.DockerClient
 ) -> None:
-    before = containers(engine)
     host = null_at(ssh_engine)
     with reach(host, host.entries()[0], ProcessLauncher()) as launched:
         with RunnerClient("null", launched.endpoint) as client:
             assert client.describe().runtime == "null"
-        (identifier,) = containers(engine) - before
-        attributes = engine.containers.get(identifier).attrs
+        (container,) = published_at(engine, launched.endpoint.port)
+        attributes = container.attrs
         assert launched.isolation == "remote"
         assert launched.image_digest == engine.images.get(images.build("null")).id
         assert launched.certificate_ends is not None
@@ -87,33 +147,32 @@ def test_a_runner_over_ssh_is_hardened_answers_over_mutual_tls_and_is_gone_after
         assert attributes["HostConfig"]["ReadonlyRootfs"] is True
         assert attributes["HostConfig"]["CapDrop"] == ["ALL"]
         assert attributes["Config"]["User"] == "10001:10001"
-        _, kept = engine.containers.get(identifier).exec_run(["sh", "-c", f"stat -c '%a %u %n' {CERTS}/*"])
+        _, kept = container.exec_run(["sh", "-c", f"stat -c '%a %u %n' {CERTS}/*"])
         assert isinstance(kept, bytes)
         assert {line.rpartition(b"/")[2]: line.split()[:2] for line in kept.splitlines()} == {
             name: [b"400", b"10001"] for name in (b"ca.crt", b"tls.crt", b"tls.key")
         }
-    assert containers(engine) == before
+    assert not published_at(engine, launched.endpoint.port)
 
 
 def test_it_is_gone_after_its_orchestrator_was_killed(
     ssh_engine: str, authority: Authority, engine: docker.DockerClient
 ) -> None:
-    before = containers(engine)
     script = (
         "import time\n"
         "from orchestrator.launch.remote_docker import RemoteDockerLauncher\n"
         "from orchestrator.runtimes import RUNNERS\n"
-        f"with RemoteDockerLauncher({ssh_engine!r}, '127.0.0.1').start(RUNNERS['null']):\n"
-        "    print('up', flush=True)\n"
+        f"with RemoteDockerLauncher({ssh_engine!r}, '127.0.0.1').start(RUNNERS['null']) as launched:\n"
+        "    print(launched.endpoint.port, flush=True)\n"
         "    time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as orchestrator:
         assert orchestrator.stdout is not None
-        assert orchestrator.stdout.readline() == "up\n"
-        assert len(containers(engine) - before) == 1
+        port = int(orchestrator.stdout.readline())
+        assert published_at(engine, port)
         orchestrator.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 30
-    while containers(engine) != before:
+    while published_at(engine, port):
         assert time.monotonic() < deadline, "its container lives on"
         time.sleep(0.2)
 
