@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from runners.adapters import Array, Arrays, Placement
 from runners.adapters._mil.framework import coremltools as ct  # before the other two, which import it as it comes
@@ -105,7 +105,7 @@ class CoreMLModel:
 
     def fetch(self, result: object) -> dict[str, Array]:
         """Outputs by the package's names."""
-        return joined(result if isinstance(result, list) else [result])
+        return joined(result if isinstance(result, list) else [cast("Arrays", result)])
 
     def placement(self) -> Placement:
         """Operations by the processor that the compute plan prefers for them, "undetermined" where it names none.

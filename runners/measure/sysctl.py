@@ -1,4 +1,4 @@
-"""What macOS's kernel tells by name; see sysctlbyname(3). No process is started: a server's only child is its worker."""
+"""What macOS's kernel tells by name, without a process: a server's only child is its worker. See sysctlbyname(3)."""
 
 import ctypes
 from typing import Any

@@ -80,10 +80,10 @@ def _dense_coreml(folder: Path, batch: Any, bias: NDArray[np.float32], weights: 
     shapes = [ct.Shape((size, len(weights))) for size in sizes]
     given = ct.TensorType("x", shapes[0] if len(shapes) == 1 else ct.EnumeratedShapes(shapes), np.float32)
 
-    @Builder.program(input_specs=[Builder.TensorSpec(given.shape.symbolic_shape)])
-    def program(x: Any) -> Any:
+    def function(x: Any) -> Any:
         return Builder.relu(x=Builder.linear(x=x, weight=weights.T, bias=bias))
 
+    program = Builder.program(input_specs=[Builder.TensorSpec(given.shape.symbolic_shape)])(function)
     package = folder / "model.mlpackage"
     options = {"compute_precision": ct.precision.FLOAT32, "minimum_deployment_target": ct.target.macOS13}
     ct.convert(program, inputs=[given], skip_model_load=True, **options).save(str(package))

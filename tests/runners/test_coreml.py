@@ -1,12 +1,14 @@
 """The adapter of Core ML, down to the calls into the system: those are doubled off a Mac, see coreml_system."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from orchestrator.errors import Stage, Symptom
 from runners import trial
@@ -14,7 +16,8 @@ from runners.adapters import Adapter, Model
 from runners.failure import Failure
 from runners.jobs import Plan, Session, StopRule
 from tests.runners import coreml_system, models
-from tests.runners.runner import archive, failing, running
+from tests.runners.runner import Runner, archive, failing, running
+from tests.runners.test_coreml_reference import convert_torch, lenet_torch
 
 UNITS = {"cpu_only": "CPU_ONLY", "cpu_and_gpu": "CPU_AND_GPU", "cpu_and_ne": "CPU_AND_NE", "all": "ALL"}
 QUICK = StopRule(min_samples=5, min_time_ns=0, min_undisturbed_samples=0, max_time_ns=10**8, max_warmup_ns=10**7)
@@ -40,8 +43,8 @@ def packed(folder: Path, batch: int | tuple[int, ...] | None = None) -> Path:
     return artifact
 
 
-def answered(model: Model, samples: int) -> Any:
-    """The answers to that many samples, checked."""
+def check_answers(model: Model, samples: int) -> None:
+    """To that many samples."""
     given = models.inputs(samples)
     (output,) = model.fetch(model.bind({"x": given}, compute_only=False)()).values()
     np.testing.assert_allclose(output, models.answers(given), atol=1e-5)
@@ -53,7 +56,7 @@ def test_compiles_once_and_loads_for_the_device_s_compute_units(
 ) -> None:
     model = coreml.load(packed(tmp_path), device, 1)
     assert model.inputs == [("x", "float32", (None, models.FEATURES))]
-    answered(model, 7)
+    check_answers(model, 7)
     model.placement()
     (compiled,) = {path for name, path, *_ in system.calls if name in ("load", "plan")}
     assert [(name, *rest[1:]) for name, *rest in system.calls] == [
@@ -71,8 +74,8 @@ def test_what_a_package_does_not_take_at_once_is_one_batch_prediction(
     coreml: Adapter, system: coreml_system.System, tmp_path: Path
 ) -> None:
     model = coreml.load(packed(tmp_path, (1, 4)), "all", 1)
-    answered(model, 4)
-    answered(model, 6)
+    check_answers(model, 4)
+    check_answers(model, 6)
     assert system.calls[2:] == [
         ("predict", {"x": (4, 4)}),
         ("batchPredict", {"x": (4, 4)}, {"x": (1, 4)}, {"x": (1, 4)}),
@@ -139,7 +142,7 @@ def test_what_the_compiler_refuses_is_one_line_with_its_words(
 
 def test_copies_stay_inside_a_prediction_beyond_the_cpu(coreml: Adapter, tmp_path: Path) -> None:
     given = {"x": models.inputs(1)}
-    assert coreml.load(packed(tmp_path), "cpu_only", 1).bind(given, compute_only=True)
+    assert coreml.load(packed(tmp_path), "cpu_only", 1).bind(given, compute_only=True)()
     with pytest.raises(Failure, match="measure it end to end"):
         coreml.load(packed(tmp_path), "all", 1).bind(given, compute_only=True)
 
@@ -148,6 +151,27 @@ def test_an_older_macos_is_unavailable(system: coreml_system.System) -> None:
     with pytest.raises(Failure, match=r"from macOS 14\.4 on, this is 14\.3\.1") as caught:
         coreml_system.installed(system, "14.3.1").__enter__()
     assert (caught.value.stage, caught.value.symptom) == ("load", "unavailable")
+
+
+@pytest.mark.skipif(platform.system() != "Darwin", reason="Core ML runs on macOS only")
+@pytest.mark.parametrize(("precision", "largest_error"), [("float32", 1e-3), ("float16", 2e-2)])
+def test_on_a_mac_every_device_agrees_with_the_reference(
+    precision: str, largest_error: float, runner_of: Callable[[str], Runner], tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    images = torch.rand(8, 1, 28, 28)
+    artifact = convert_torch(lenet_torch(), images[:2], precision, tmp_path / "model.zip").read_bytes()
+
+    def answers(runtime: str, device: str) -> NDArray[Any]:
+        runner = runner_of(runtime)
+        session = runner.session(artifact, "coreml", device)
+        (reply,) = runner.client.predict(session, [{"input": images.numpy()}], 60)
+        (output,) = reply.values()
+        return output
+
+    expected = answers("coreml-reference", "cpu")
+    for device in runner_of("coreml").client.describe().devices:
+        np.testing.assert_allclose(answers("coreml", device), expected, atol=largest_error, err_msg=device)
 
 
 @pytest.mark.skipif(platform.system() == "Darwin", reason="here it is available")

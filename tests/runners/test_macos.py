@@ -92,6 +92,14 @@ def test_the_environment_of_a_mac(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not facts.keys() & {"governor", "thread_siblings", "transparent_huge_pages"}
 
 
+@pytest.mark.skipif(platform.system() != "Darwin", reason="asks the system itself")
+def test_a_mac_answers_all_of_it() -> None:
+    assert thermal.state()["thermal_state"] in thermal.STATES
+    figures = footprint.Interval().read()
+    assert min(figures.peak_bytes, figures.rss_bytes) > MIB
+    assert {"cpu_model", "macos", "mac_model", "memory_bytes"} <= environment.environment().keys()
+
+
 class Launchctl:
     """Takes the command's place; `code` and `said` are its answer."""
 
