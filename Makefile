@@ -82,7 +82,7 @@ runner-coreml-remove: setup-coreml ## Not any more
 
 .PHONY: setup-coreml
 setup-coreml:
-	$(ON_A_MAC)@$(MAKE) --no-print-directory VENV=$(COREML) REQUIREMENTS=docker/requirements/coreml.txt proto
+	$(ON_A_MAC)@$(MAKE) --silent VENV=$(COREML) REQUIREMENTS=docker/requirements/coreml.txt proto
 
 .PHONY: lock
 lock: setup ## Resolve the pinned requirements of the build host and of every image anew

@@ -101,7 +101,7 @@ class _ModelProxy:
         cls.system.calls.append(("compile", path))
         if cls.system.refuses:
             raise RuntimeError(f'Error compiling model: "{cls.system.refuses}".')
-        return shutil.copytree(path, Path(tempfile.mkdtemp()) / "compiled.mlmodelc").as_posix()
+        return shutil.copytree(path, tempfile.mkdtemp(suffix=".mlmodelc"), dirs_exist_ok=True)
 
     def predict(self, data: Answer, state: object) -> Answer:
         assert state is None
