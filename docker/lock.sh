@@ -1,6 +1,6 @@
 #!/bin/bash
-# Resolves the pinned requirements anew: of the build host, then of every runner image to the same versions, so that both sides compute
-# alike. `uv` must find torch's CPU build: through UV_FIND_LINKS (a folder with its wheel) or UV_TORCH_BACKEND=cpu. Its local version
+# Resolves the pinned requirements anew: of the build host, then of every runner to the same versions, so that both sides compute alike.
+# `uv` must find torch's CPU build: through UV_FIND_LINKS (a folder with its wheel) or UV_TORCH_BACKEND=cpu. Its local version
 # ("+cpu") is not written down: it satisfies the plain one, and other machines have other builds.
 set -euo pipefail
 cd -- "$(dirname -- "$0")/.."
@@ -21,5 +21,7 @@ sed --in-place --regexp-extended "s/^(tensorflow)-cpu(==[^ ]+)$/\
 \1-cpu\2 ; platform_system == 'Linux' and platform_machine == 'x86_64'\n\
 \1\2 ; platform_system != 'Linux' or platform_machine != 'x86_64'/" requirements.txt
 for source in docker/requirements/*.in; do
-    lock "${source%.in}.txt" "$source" --constraints requirements.txt
+    platform=()
+    [[ $source != */coreml.in ]] || platform=(--python-platform aarch64-apple-darwin)
+    lock "${source%.in}.txt" "$source" --constraints requirements.txt "${platform[@]}"
 done

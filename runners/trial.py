@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runners.adapters import Adapter, Model, import_adapter
+from runners.adapters import Adapter, CompiledModel, Model, import_adapter
 from runners.failure import STAGE_OF_PHASE, Failure, Stage, unexpected, words
 from runners.jobs import Plan, Session, StopRule
 from runners.measure import device, timing
@@ -46,6 +46,9 @@ def run(session: Session, plan: Plan, rule: StopRule, announce: Callable[[str], 
         warmup = timing.warm_up(call, rule.max_warmup_ns)
     with phase("steady"):
         recorder.steady(call, rule, warmup)
+    if isinstance(model, CompiledModel) and not plan.memory:
+        with failing_at("load"), recorder.phase("cached_load"):
+            model.load_again()
     read_back = {
         "placement": model.placement()._asdict(),
         "threads_in_force": model.threads_in_force(),

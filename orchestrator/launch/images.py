@@ -21,6 +21,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from orchestrator.artifacts import sha256_of
 from orchestrator.errors import CaseFailure, Stage, Symptom, UsageError
+from orchestrator.runtimes import RUNNERS
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "docker" / "requirements"
@@ -55,8 +56,9 @@ class Recipe:
 
 
 def names() -> tuple[str, ...]:
-    """Every image that can be built: one for each requirements file."""
-    return tuple(sorted(path.stem for path in REQUIREMENTS.glob("*.txt")))
+    """Every image that can be built: one for each requirements file of a runner that lives in containers."""
+    elsewhere = {kind.image for kind in RUNNERS.values() if kind.system not in (None, "Linux")}
+    return tuple(sorted({path.stem for path in REQUIREMENTS.glob("*.txt")} - elsewhere))
 
 
 def build(image: str, on_build: Callable[[str], None] | None = None) -> str:
