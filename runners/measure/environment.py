@@ -25,7 +25,7 @@ def fingerprint() -> str:
 
 def boot_id() -> str:
     """Identifies this very machine until it restarts, in and outside a container."""
-    return _read("/proc/sys/kernel/random/boot_id") or _sysctl("kern.bootsessionuuid") or fingerprint()
+    return _read("/proc/sys/kernel/random/boot_id") or sysctl.text("kern.bootsessionuuid") or fingerprint()
 
 
 def environment() -> dict[str, Fact]:
