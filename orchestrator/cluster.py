@@ -28,6 +28,7 @@ SLICE_S = 300.0
 """After that long, what is finished in kept folders comes home, and the call begins anew with it, maybe elsewhere."""
 
 _CONNECT_TIMEOUT_S = 5.0
+_WORKERS_TIMEOUT_S = 10.0
 _CHECK_S = 5.0
 """How often a call that takes long looks whether the scheduler is still there, and has workers."""
 _PATIENCE_S = 60.0
@@ -95,7 +96,7 @@ def connect(address: str, slice_s: float = SLICE_S) -> "Cluster":
 
 def _check(client: Client) -> None:
     try:
-        client.wait_for_workers(1, _CONNECT_TIMEOUT_S)
+        client.wait_for_workers(1, _WORKERS_TIMEOUT_S)
     except TimeoutError:
         raise UsageError("the scheduler has no worker; start some: .venv/bin/dask worker ADDRESS") from None
     for worker, differing in client.run(differences, made_with(), on_error="return").items():

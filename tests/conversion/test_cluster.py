@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from distributed import Client
 
 from orchestrator import cluster, isolated, preparation
-from orchestrator.artifacts import Artifact, Cache
+from orchestrator.artifacts import JSON, Artifact, Cache
 from orchestrator.cluster import Cluster
 from orchestrator.conversion import CONVERTERS
 from orchestrator.errors import CaseFailure, Stage, Symptom, UsageError
@@ -79,6 +80,8 @@ class Dask:
 def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
     folder = tmp_path_factory.mktemp("dask")
     with _scheduler(folder) as (address, _), _worker(folder, address), _worker(folder, address):
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2, 60)
         yield Dask(address, folder)
 
 
@@ -193,7 +196,7 @@ def test_a_worker_that_would_make_something_else_is_refused(place: Cluster, monk
 
 
 def test_a_cluster_that_cannot_be_used_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_CONNECT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(cluster, "_WORKERS_TIMEOUT_S", 0.5)
     monkeypatch.setattr(cluster, "_CHECK_S", 1.0)
     other = tmp_path / "other"
     shutil.copytree(ROOT / "orchestrator", other / "orchestrator", ignore=shutil.ignore_patterns("__pycache__"))
@@ -204,7 +207,7 @@ def test_a_cluster_that_cannot_be_used_is_refused_at_once(tmp_path: Path, monkey
     with _scheduler(tmp_path) as (address, scheduler):
         with pytest.raises(UsageError, match="has no worker; start some"):
             cluster.connect(address)
-        monkeypatch.setattr(cluster, "_CONNECT_TIMEOUT_S", 10.0)
+        monkeypatch.setattr(cluster, "_WORKERS_TIMEOUT_S", 60.0)
         with _worker(tmp_path, address, other), pytest.raises(UsageError, match=r"has portbench's modules \w{12} \("):
             cluster.connect(address)
         with _worker(tmp_path, address, tmp_path / "none"), pytest.raises(UsageError, match="No module named"):
