@@ -101,7 +101,8 @@ def _check(client: Client) -> None:
         raise UsageError("the scheduler has no worker; start some: .venv/bin/dask worker ADDRESS") from None
     for worker, differing in client.run(differences, made_with(), on_error="return").items():
         if differing:
-            raise UsageError(f"the worker {worker} has {_one_line(differing)}; {_REMEDY}")
+            told = f"no such portbench ({_one_line(differing)})" if isinstance(differing, Exception) else differing
+            raise UsageError(f"the worker {worker} has {told}; {_REMEDY}")
     client.register_plugin(_Ender())
 
 
