@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SUITE ?= quick
 RUNNERS ?=
 OUT ?=
+DASK ?=
 
 VENV := .venv
 REQUIREMENTS := requirements.txt
@@ -16,8 +17,8 @@ help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
 .PHONY: bench
-bench: setup images ## Measure: make bench [SUITE=quick|FILE] [RUNNERS=FILE] [OUT=DIR]
-	$(BIN)/portbench run "$(SUITE)" $(if $(RUNNERS),--runners "$(RUNNERS)") $(if $(OUT),--out "$(OUT)")
+bench: setup images ## Measure: make bench [SUITE=quick|FILE] [RUNNERS=FILE] [OUT=DIR] [DASK=tcp://HOST:PORT]
+	$(BIN)/portbench run "$(SUITE)" $(if $(RUNNERS),--runners "$(RUNNERS)") $(if $(OUT),--out "$(OUT)") $(if $(DASK),--dask "$(DASK)")
 
 .PHONY: study
 study: ## The study, or with SUITE=study-small a reduced one: make study [SUITE=study-small] [RUNNERS=FILE] [OUT=DIR]

@@ -1,16 +1,13 @@
 """One execution of a suite: prepare the artifacts, then measure on every host, a row for each thing that ends."""
 
-import contextlib
-import os
-import platform
 import threading
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -30,19 +27,7 @@ from orchestrator.results.schema import ArtifactSection, Campaign, Identity
 from orchestrator.results.store import Store, holds_campaign
 from orchestrator.robustness.crafted import Attacked, Source
 from orchestrator.suite import ModelEntry, Suite
-
-BUILD_HOST_PACKAGES = (
-    "portbench",
-    "keras",
-    "tensorflow-cpu",
-    "torch",
-    "onnx",
-    "tf2onnx",
-    "onnxscript",
-    "coremltools",
-    "adversarial-robustness-toolbox",
-    "numpy",
-)
+from orchestrator.workplace import BUILD_HOST, Workplace, versions
 
 
 def default_folder(suite: Suite) -> Path:
@@ -58,14 +43,17 @@ def run(
     launcher: Launcher,
     narrator: Narrator,
     data_dir: Path | None = None,
+    place: Workplace = BUILD_HOST,
 ) -> None:
     """Does what the plan of `suite` on `inventory` says, but for what `store` has already; a row for all that ends.
 
-    Files of data sets are looked for in `data_dir`, too.
+    Files of data sets are looked for in `data_dir`, too. Artifacts are made at `place`, which is closed before anything
+    is measured.
     """
     recorder = Recorder(store)
     narrator.expect(len(plan.artifacts) + _crafted(plan))
-    prepared = _prepare(plan, suite, recorder, narrator, data_dir)
+    with closing(place):
+        prepared = _prepare(plan, suite, recorder, narrator, data_dir, place)
     turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
     runs = [HostRun(host, plan, suite, prepared, recorder, launcher, narrator, turns) for host in inventory.hosts]
     _execute(runs)
@@ -88,7 +76,7 @@ def open_folder(suite: Suite, inventory: Inventory, folder: Path) -> Store:
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         suite=suite.model_dump(mode="json"),
         inventory=inventory.model_dump(mode="json"),
-        versions=_versions(),
+        versions=versions(),
     )
     if not holds_campaign(folder):
         return Store.create(folder, wanted)
@@ -99,34 +87,25 @@ def open_folder(suite: Suite, inventory: Inventory, folder: Path) -> Store:
     return store
 
 
-def _versions() -> dict[str, str]:
-    """Of what makes the artifacts, as far as it is installed."""
-    found = {"python": platform.python_version()}
-    for package in BUILD_HOST_PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
-
-
 def _prepare(
-    plan: Plan, suite: Suite, recorder: Recorder, narrator: Narrator, data_dir: Path | None
+    plan: Plan, suite: Suite, recorder: Recorder, narrator: Narrator, data_dir: Path | None, place: Workplace
 ) -> dict[ArtifactName, Prepared | CaseFailure]:
     """Every artifact of the plan with its inputs and expected answers, or why it could not be made.
 
-    Each piece of work is a process with a single thread, hence as many networks at once as there are processors.
+    Each piece of work is a process with a single thread, hence as many networks at once as there is room at `place`.
     """
     cache = Cache()
     workshops = [
-        _Workshop(cache, entry, Origin(entry.name, framework, entry.data, data_dir), suite, recorder, narrator)
+        _Workshop(cache, entry, Origin(entry.name, framework, entry.data, data_dir), suite, recorder, narrator, place)
         for entry in suite.models
         for framework in entry.source_frameworks
     ]
-    with ThreadPoolExecutor(min(len(workshops), os.cpu_count() or 1)) as executor:
+    with ThreadPoolExecutor(min(len(workshops), place.room)) as executor:
         try:
             made = executor.map(_Workshop.make, workshops)
             prepared = {name: result for part in made for name, result in part.items()}
         except BaseException:
-            isolated.stop()
+            place.stop()
             raise
     return {name: prepared[name] for name in plan.artifacts}
 
@@ -141,6 +120,7 @@ class _Workshop:
     suite: Suite
     recorder: Recorder
     narrator: Narrator
+    place: Workplace
 
     def make(self) -> dict[ArtifactName, Prepared | CaseFailure]:
         """The source, then its conversions; each ends as a row."""
@@ -171,6 +151,7 @@ class _Workshop:
                 self.suite.seed,
                 self.suite.attack_timeout_s,
                 lambda told: self.narrator.begin(f"{what}, {told}"),
+                self.place,
             )
         except CaseFailure as failure:
             return failure
@@ -198,8 +179,9 @@ class _Workshop:
             self.entry.training,
             self.suite.seed,
             lambda told: self.narrator.begin(f"{what}, {told}"),
+            self.place,
         )
-        answers = preparation.source_answers(self.cache, artifact, self.origin.source_framework, inputs)
+        answers = preparation.source_answers(self.cache, artifact, self.origin.source_framework, inputs, self.place)
         expected = next(iter(answers.values()))
         reached: dict[str, JSON] = {
             "test_samples": len(expected),
@@ -213,7 +195,9 @@ class _Workshop:
         if isinstance(trained, CaseFailure):
             raise trained
         source = trained.source.artifact
-        artifact = preparation.convert(self.cache, source, name.source_framework, name.format, name.precision)
+        artifact = preparation.convert(
+            self.cache, source, name.source_framework, name.format, name.precision, self.place
+        )
         return replace(trained, artifact=artifact)
 
 

@@ -16,6 +16,7 @@ from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.launch import Launcher
+    from orchestrator.workplace import Workplace
 
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
@@ -84,6 +85,14 @@ def run(
             envvar="PORTBENCH_DATA", help="Folder of data sets: DIR/fashion-mnist/train-images-idx3-ubyte.gz and so on."
         ),
     ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PORTBENCH_DASK",
+            help="Dask scheduler whose workers train, convert and attack: tcp://HOST:PORT. Default: this machine.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
 ) -> None:
     """Convert the suite's models, ship them to the runners, measure, and print a table.
 
@@ -104,10 +113,11 @@ def run(
     inventory = load_inventory(runners, wanted.runtimes)
     spread_out = spread(inventory)
     planned = make_plan(wanted, spread_out)
+    place = _workplace(dask)
     folder = out or campaign.default_folder(wanted)
     store = campaign.open_folder(wanted, inventory, folder)
     with Narrator(Console(stderr=True)) as narrator:
-        campaign.run(planned, wanted, spread_out, store, _launcher(launcher), narrator, data_dir)
+        campaign.run(planned, wanted, spread_out, store, _launcher(launcher), narrator, data_dir, place)
     cases = _show_table(folder)
     if any(case.status != "ok" or any(attack.status != "ok" for attack in case.attacks) for case in cases):
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -279,6 +289,16 @@ def _launcher(name: LauncherName) -> "Launcher":
     if remark:
         typer.echo(remark, err=True)
     return launcher
+
+
+def _workplace(dask: str | None) -> "Workplace":
+    from orchestrator.workplace import BUILD_HOST
+
+    if dask is None:
+        return BUILD_HOST
+    from orchestrator.cluster import connect  # which takes a second
+
+    return connect(dask)
 
 
 def _show_table(folder: Path, score_like_openja: bool = False) -> list[Any]:

@@ -42,11 +42,11 @@ _to_parent: Connection | None = None
 
 
 class StoppedError(Exception):
-    """`stop` ended the call."""
+    """The call was ended from another thread."""
 
 
-class _Calls:
-    """The processes of the calls under way in this process, so that they can be ended from another thread."""
+class Calls:
+    """The processes of calls under way, so that they can be ended from another thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -68,17 +68,18 @@ class _Calls:
                 process.wait()
 
     def stop(self) -> None:
+        """Ends all that are under way, and every later one as it begins; each raises StoppedError."""
         with self._lock:
             self.stopped = True
             for process in self._processes:
                 _kill(process)
 
 
-_calls = _Calls()
+_calls = Calls()
 
 
 def stop() -> None:
-    """Ends all calls under way in this process, and every later one as it begins; each raises StoppedError."""
+    """Ends all calls of this process that are not among others, see `Calls.stop`."""
     _calls.stop()
 
 
@@ -89,12 +90,15 @@ def call(
     timeout_s: float,
     stage: Stage,
     on_told: Callable[[str], None] = lambda _told: None,
+    spent_s: float = 0.0,
+    among: Calls = _calls,
     **kwargs: JSON,
 ) -> dict[str, JSON]:
     """Calls `package.module:function` with `kwargs` in a fresh process of its own session.
 
     The process has this one's module path. It, all it started and its temporary files are gone when this returns, and
-    it ends when this process dies. What the function tells of its progress goes to `on_told`.
+    it ends when this process dies. What the function tells of its progress goes to `on_told`; what that raises ends the
+    call. Of the time allowed, `spent_s` are over already.
 
     Returns:
         What the function returned, a dictionary, with `duration_ns` (the function, without the import of its module)
@@ -103,7 +107,7 @@ def call(
     Raises:
         CaseFailure: it crashed, raised, ran longer than `timeout_s` or out of memory. The stage is `stage` unless the
             function says another.
-        StoppedError: `stop` was called.
+        StoppedError: `stop` was called, or that of the calls that it is `among`.
     """
     request = json.dumps({"function": function, "stage": stage, "kwargs": kwargs}).encode()
     channel, child_channel = Pipe()
@@ -121,14 +125,14 @@ def call(
                 | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": folder},
             )
         try:
-            with _calls.under_way(process):
-                answer = _answer(channel, request, timeout_s, on_told)
+            with among.under_way(process):
+                answer = _answer(channel, request, timeout_s - spent_s, on_told)
         except TimeoutError:
             message = (
                 f"{function} took longer than the {timeout_s:g} s allowed; use a smaller model or a faster machine"
             )
             raise CaseFailure(stage, Symptom.TIMEOUT, message) from None
-        if answer is None and _calls.stopped:
+        if answer is None and among.stopped:
             raise StoppedError
         if answer is None:
             raise _death(function, process.returncode, stage, log)

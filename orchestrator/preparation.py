@@ -18,6 +18,7 @@ from orchestrator.conversion import CONVERTERS, DISTRIBUTIONS
 from orchestrator.datasets import DATASETS, scaled
 from orchestrator.errors import Stage
 from orchestrator.runtimes import SOURCE_FORMATS
+from orchestrator.workplace import BUILD_HOST, Files, Workplace
 from orchestrator.zoo import MODELS, Network, Training
 
 _DATA_TIMEOUT_S = 3600.0
@@ -89,8 +90,9 @@ def prepare_source(
     training: Training,
     seed: int,
     on_told: Callable[[str], None] = lambda _told: None,
+    place: Workplace = BUILD_HOST,
 ) -> Artifact:
-    """The trained network in its source framework's own format; `on_told` hears how training goes.
+    """The trained network in its source framework's own format; `on_told` hears how training at `place` goes.
 
     Raises:
         CaseFailure: (train or export) it could not be trained or stored.
@@ -112,15 +114,14 @@ def prepare_source(
     )
 
     def make(target: Path) -> dict[str, JSON]:
-        facts = isolated.call(
+        facts = place.call(
             f"{trainer}:train",
+            files=Files({"data": samples.path}, {"target": target}),
             timeout_s=_TRAINING_TIMEOUT_S,
             stage=Stage.TRAIN,
             on_told=on_told,
             module=network.module,
             arguments={name: samples.details[name] for name in _BUILT_FOR if name in samples.details},
-            data=str(samples.path),
-            target=str(target),
             recipe=hyper_parameters,
             time_budget_s=training.time_budget_s,
             seed=seed,
@@ -130,8 +131,15 @@ def prepare_source(
     return cache.once(key, SOURCE_FORMATS[origin.source_framework], "float32", make)
 
 
-def convert(cache: Cache, source: Artifact, source_framework: str, format: str, precision: str) -> Artifact:  # noqa: A002
-    """`source` in another format; in its own it is the source itself.
+def convert(
+    cache: Cache,
+    source: Artifact,
+    source_framework: str,
+    format: str,  # noqa: A002 - the design's word
+    precision: str,
+    place: Workplace = BUILD_HOST,
+) -> Artifact:
+    """`source` in another format, converted at `place`; in its own it is the source itself.
 
     Raises:
         CaseFailure: (convert) the converter failed, crashed, hung or knows no such operator.
@@ -142,13 +150,12 @@ def convert(cache: Cache, source: Artifact, source_framework: str, format: str, 
     versions = versions_of(DISTRIBUTIONS[source_framework, format])
 
     def make(target: Path) -> dict[str, JSON]:
-        facts = isolated.call(
+        facts = place.call(
             f"{converter}:convert",
+            files=Files({"source": source.path}, {"target": target}),
             timeout_s=_CONVERSION_TIMEOUT_S,
             stage=Stage.CONVERT,
             source_framework=source_framework,
-            source=str(source.path),
-            target=str(target),
             precision=precision,
         )
         return {"source_sha256": source.sha256, "converters": versions, **facts}
@@ -159,9 +166,13 @@ def convert(cache: Cache, source: Artifact, source_framework: str, format: str, 
 
 
 def source_answers(
-    cache: Cache, source: Artifact, source_framework: str, inputs: Inputs | Artifact
+    cache: Cache,
+    source: Artifact,
+    source_framework: str,
+    inputs: Inputs | Artifact,
+    place: Workplace = BUILD_HOST,
 ) -> dict[str, NDArray[np.float32]]:
-    """What the source framework itself answers to all of `inputs`, by output name.
+    """What the source framework itself, asked at `place`, answers to all of `inputs`, by output name.
 
     Raises:
         CaseFailure: (infer) the model could not be asked.
@@ -171,13 +182,11 @@ def source_answers(
 
     def make(target: Path) -> dict[str, JSON]:
         archive = target.with_suffix(".npz")
-        facts = isolated.call(
+        facts = place.call(
             f"{module}:answer",
+            files=Files({"source": source.path, "inputs": inputs.path}, {"target": archive}),
             timeout_s=_ANSWERS_TIMEOUT_S,
             stage=Stage.INFER,
-            source=str(source.path),
-            inputs=str(inputs.path),
-            target=str(archive),
         )
         archive.replace(target)
         return facts
@@ -189,7 +198,7 @@ def source_answers(
 
 
 def prepare_samples(cache: Cache, origin: Origin) -> Artifact:
-    """All parts of a data set as one archive: `train_inputs`, `train_labels` and so on.
+    """All parts of a data set as one archive: `train_inputs`, `train_labels` and so on; always fetched and made here.
 
     Raises:
         CaseFailure: (train) the data set cannot be had.

@@ -32,7 +32,9 @@ class Record(BaseModel):
 class ArtifactSection(Record):
     """How an artifact was made."""
 
-    details: dict[str, JsonValue] = Field(description="what training, export or conversion reported")
+    details: dict[str, JsonValue] = Field(
+        description="what training, export or conversion reported; `made_on` is the worker of a Dask cluster"
+    )
 
 
 class CheckSection(Record):

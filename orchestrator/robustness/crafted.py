@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator import fidelity, isolated, preparation
+from orchestrator import fidelity, preparation
 from orchestrator.artifacts import JSON, Artifact, Cache, key_of
 from orchestrator.cases import Attack
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.preparation import Inputs, Origin, sha256_of_module, source_answers, versions_of
 from orchestrator.robustness import ATTACKS
 from orchestrator.robustness.chunks import forget
+from orchestrator.workplace import BUILD_HOST, Files, Workplace
 
 _SHARED = ("crafting", "images", "keras_images", "pytorch_images", "decision", "lockstep", "chunks")
 _SHARED_BY_TEXTS = ("crafting", "texts", "words", "neighbours", "keras_words", "pytorch_words", "chunks")
@@ -82,17 +83,24 @@ class Source:
         chosen = self.cache.once(key, "npz", "float32", make)
         return Targets(chosen, self.inputs.labels[right], self.answers[right])
 
-    def attacked(self, targets: Targets, made: Artifact) -> Attacked:
-        """What an attack made, with the answers to it.
+    def attacked(self, targets: Targets, made: Artifact, place: Workplace = BUILD_HOST) -> Attacked:
+        """What an attack made, with the answers to it, asked for at `place`.
 
         Raises:
             CaseFailure: (infer) the model could not be asked.
         """
-        answers = source_answers(self.cache, self.artifact, self.origin.source_framework, made)
+        answers = source_answers(self.cache, self.artifact, self.origin.source_framework, made, place)
         return Attacked(targets, made, next(iter(answers.values())), made.details)
 
-    def craft(self, attack: Attack, seed: int, timeout_s: float, on_told: Callable[[str], None]) -> Attacked:
-        """Runs `attack` against the model itself; `on_told` hears how far it is.
+    def craft(
+        self,
+        attack: Attack,
+        seed: int,
+        timeout_s: float,
+        on_told: Callable[[str], None],
+        place: Workplace = BUILD_HOST,
+    ) -> Attacked:
+        """Runs `attack` at `place` against the model itself; `on_told` hears how far it is.
 
         What is finished of an attack that is cut off lies in the cache's folder "attacks" until it goes on.
 
@@ -114,22 +122,22 @@ class Source:
         chunks = self.cache.root / "attacks" / key
 
         def make(target: Path) -> dict[str, JSON]:
-            return isolated.call(
+            return place.call(
                 "orchestrator.robustness.crafting:on_source",
+                files=Files(
+                    {"source": self.artifact.path, "inputs": targets.artifact.path, "training": samples.path},
+                    {"target": target},
+                    {"chunks": chunks},
+                ),
                 timeout_s=timeout_s,
                 stage=Stage.ATTACK,
                 on_told=on_told,
                 source_framework=framework,
-                source=str(self.artifact.path),
-                inputs=str(targets.artifact.path),
                 labels=targets.labels.tolist(),
                 attack=asdict(attack),
                 seed=seed,
-                chunks=str(chunks),
-                target=str(target),
-                training=str(samples.path),
             )
 
         made = self.cache.once(key, "npz", "float32", make)
         forget(chunks)
-        return self.attacked(targets, made)
+        return self.attacked(targets, made, place)

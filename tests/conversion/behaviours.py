@@ -7,8 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from orchestrator.errors import Stage
 from orchestrator.isolated import call, failing_at
+from orchestrator.robustness.chunks import Arrays, in_chunks
 
 
 def answer(**given: Any) -> dict[str, Any]:
@@ -106,3 +109,28 @@ def describe_package(archive: str, folder: str) -> dict[str, Any]:
         "weights_bytes": weights.stat().st_size,
         "operators": sorted({operation.type for operation in block.operations}),
     }
+
+
+def kill_parent(counted: str, times: int, **_given: Any) -> dict[str, Any]:
+    """Kills the process that called it, and so itself; the file `counted` has a byte for each time, `times` at most."""
+    path = Path(counted)
+    done = path.stat().st_size if path.exists() else 0
+    if done < times:
+        path.write_bytes(b"x" * (done + 1))
+        os.kill(os.getppid(), 9)
+        time.sleep(600)
+    return {}
+
+
+def in_pieces(chunks: str, target: str, hang_at: int | None, pids: str) -> dict[str, Any]:
+    """Counts to 4, one number at a time; at `hang_at` it hangs, and writes its number to the file `pids`."""
+
+    def work(part: slice) -> Arrays:
+        if part.start == hang_at:
+            Path(pids).write_text(f"{os.getpid()}\n")
+            time.sleep(600)
+        return {"input": np.arange(part.start, part.stop)}
+
+    made, _ = in_chunks(Path(chunks), 4, 1, work)
+    np.savez(target, input=made["input"])
+    return {}
