@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from rich.console import Console
@@ -32,6 +33,7 @@ RUNNERS = {"keras-cpu": "keras", "pytorch-cpu": "pytorch"}
 TRIALS = int(os.environ.get("BENCHMARK_HOSTS_TRIALS", "8"))
 PAIRS = int(os.environ.get("BENCHMARK_HOSTS_PAIRS", "15"))
 DELAY_MS = 50.0
+LOSS_PERCENT = 1.0
 HIGHEST_SHARE_OF_TIME = 0.6
 HIGHEST_SHIFT = 0.02
 MOST_BYTES = 1023
@@ -45,7 +47,6 @@ def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, machines(2) as made:
         authority = Path(folder) / "certs"
         Authority.create(authority).issue([ORCHESTRATOR])
-        os.environ["PORTBENCH_AUTHORITY"] = str(authority)  # where the campaigns look
         certs = {machine: certified(machine, authority) for machine in made}
         return {**_side_by_side(made, certs, Path(folder)), **_behind_a_slow_link(made[0], certs[made[0]])}
 
@@ -53,7 +54,8 @@ def run() -> dict[str, Any]:
 def _side_by_side(made: list[Machine], certs: dict[Machine, Path], folder: Path) -> dict[str, Any]:
     """The same campaign with its two runners on one machine and on two, its artifacts made before."""
     first, second = made
-    ours = orchestrators(certs[first].parent)
+    authority = certs[first].parent
+    ours = orchestrators(authority)
     with contextlib.ExitStack() as stack:
         for machine, port, runtime in (
             *((first, PORT + index, runtime) for index, runtime in enumerate(RUNNERS.values())),
@@ -62,8 +64,8 @@ def _side_by_side(made: list[Machine], certs: dict[Machine, Path], folder: Path)
             stack.enter_context(machine.serving(runtime, certs[machine], ours, port))
         one = [_host(first, dict(zip(RUNNERS, (PORT, PORT + 1), strict=True)))]
         two = [_host(first, {"keras-cpu": PORT}), _host(second, {"pytorch-cpu": PORT})]
-        _campaign(one, folder / "warm", trials=1)
-        one_s, two_s = (_campaign(hosts, folder / str(len(hosts)), TRIALS) for hosts in (one, two))
+        _campaign(one, authority, folder / "warm", trials=1)
+        one_s, two_s = (_campaign(hosts, authority, folder / str(len(hosts)), TRIALS) for hosts in (one, two))
     share = two_s / one_s
     return {
         "one_host_s": one_s,
@@ -79,7 +81,7 @@ def _host(machine: Machine, ports: dict[str, int]) -> dict[str, Any]:
     return {"name": machine.name, "runners": runners}
 
 
-def _campaign(hosts: list[dict[str, Any]], folder: Path, trials: int) -> float:
+def _campaign(hosts: list[dict[str, Any]], authority: Path, folder: Path, trials: int) -> float:
     """Seconds."""
     suite = Suite.model_validate(
         {
@@ -94,7 +96,8 @@ def _campaign(hosts: list[dict[str, Any]], folder: Path, trials: int) -> float:
     )
     inventory = Inventory.model_validate({"hosts": hosts})
     store = campaign.open_folder(suite, inventory, folder)
-    with Narrator(Console(file=io.StringIO())) as narrator:
+    known_to_campaigns = mock.patch.dict(os.environ, PORTBENCH_AUTHORITY=str(authority))
+    with known_to_campaigns, Narrator(Console(file=io.StringIO())) as narrator:
         plan = make_plan(suite, inventory)
         _, elapsed_s = timed(lambda: campaign.run(plan, suite, inventory, store, ProcessLauncher(), narrator))
     failed = [row.message for row in store.rows() if row.status != "ok"]
@@ -116,13 +119,14 @@ def _behind_a_slow_link(machine: Machine, certs: Path) -> dict[str, Any]:
         place = Place(client, Launched(endpoint, "remote"))
         for index in range(PAIRS):
             for delayed in (False, True) if index % 2 else (True, False):
-                with machine.impaired(DELAY_MS) if delayed else contextlib.nullcontext():
+                with machine.impaired(DELAY_MS, LOSS_PERCENT) if delayed else contextlib.nullcontext():
                     (far if delayed else near).append(place.time(subject, rule, batch_size=_BATCH_SIZE))
         sent_bytes = _sent_again(machine, client, subject)
     found = processes.medians(far, near)
     shift = found.ours_ns / found.bare_ns - 1
     return {
         "delay_ms": DELAY_MS,
+        "loss_percent": LOSS_PERCENT,
         "median_ns": found.bare_ns,
         "median_with_delay_ns": found.ours_ns,
         "basis": found.basis,

@@ -26,7 +26,11 @@ def tun(name: str) -> int:
         OSError: the kernel has none, or it is not for this user.
     """
     descriptor = os.open("/dev/net/tun", os.O_RDWR)
-    fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH", name.encode(), _IFF_TUN_WITHOUT_HEADER))
+    try:
+        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH", name.encode(), _IFF_TUN_WITHOUT_HEADER))
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

@@ -5,8 +5,8 @@ Linux, as root, with iproute2. What runs in one is reached over a link of its ow
 
 import contextlib
 import os
+import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from benchmarks import link as link_module
 from benchmarks.link import tun
@@ -71,11 +71,12 @@ class Machine:
         with tempfile.TemporaryDirectory(prefix="pb-") as folder:
             boot_id = Path(folder) / "boot_id"
             boot_id.write_text(f"{uuid.uuid4()}\n")
-            runner = (
-                f"exec taskset --cpu-list {processor} {sys.executable} -P -m runners {runtime} "
-                f"--listen {self.address}:{port} --certs {certs} --store {folder}/store --exit-on-stdin-eof"
-            )
-            script = f"mount --bind {boot_id} /proc/sys/kernel/random/boot_id && {runner}"
+            runner = [
+                *("taskset", "--cpu-list", str(processor), sys.executable, "-P", "-m", "runners", runtime),
+                *("--listen", f"{self.address}:{port}", "--certs", str(certs), "--store", f"{folder}/store"),
+                "--exit-on-stdin-eof",
+            ]
+            script = f"mount --bind {boot_id} /proc/sys/kernel/random/boot_id && exec {shlex.join(runner)}"
             command = ["ip", "netns", "exec", _name(self.number), "unshare", "--mount", "sh", "-c", script]
             endpoint = Endpoint(f"{self.address}:{port}", orchestrators)
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
@@ -83,8 +84,7 @@ class Machine:
                 wait_until_serving(endpoint, 60, lambda: None if process.poll() is None else "it ended at its start")
                 yield endpoint
             finally:
-                process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=30)
+                _end(process)
 
     @contextlib.contextmanager
     def impaired(self, delay_ms: float, loss_percent: float = 0) -> Iterator[None]:
@@ -114,11 +114,13 @@ def machines(count: int) -> Iterator[list[Machine]]:
 @contextlib.contextmanager
 def _machine(number: int) -> Iterator[Machine]:
     name, link = _name(number), _link(number)
-    _run("ip", "netns", "add", name)
-    near, far = tun(link), tun(f"{link}b")
-    command = [sys.executable, str(Path(link_module.__file__)), str(near), str(far)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[near, far], text=True)
-    try:
+    with contextlib.ExitStack() as stack:
+        _run("ip", "netns", "add", name)
+        stack.callback(_run, "ip", "netns", "delete", name)
+        near, far = tun(link), tun(f"{link}b")
+        command = [sys.executable, str(Path(link_module.__file__)), str(near), str(far)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[near, far], text=True)
+        stack.callback(_end, process)
         os.close(near)
         os.close(far)
         assert process.stdin  # noqa: S101  asked for
@@ -130,15 +132,21 @@ def _machine(number: int) -> Iterator[Machine]:
         for device in ("lo", f"{link}b"):
             _run("ip", "-netns", name, "link", "set", device, "up")
         yield machine
-    finally:
-        process.communicate(timeout=30)
-        _run("ip", "netns", "delete", name)
 
 
 def certified(machine: Machine, authority: Path) -> Path:
     """The folder of a new certificate of the machine, by the authority in that folder."""
     folder, _ = Authority(authority).issue([machine.address])
     return folder
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    """By the end of its standard input; by force if it does not listen."""
+    try:
+        process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
 
 
 def _name(number: int) -> str:

@@ -7,7 +7,7 @@ runner's is copied to the runner. A runner's certificate is good for answering o
 
 import ipaddress
 import os
-import re
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from orchestrator import addresses
 from orchestrator.errors import UsageError
 
 ORCHESTRATOR = "orchestrator"
@@ -26,7 +27,6 @@ AUTHORITY_DAYS = 3650
 DEFAULT_DAYS = 365
 _BACKDATED = timedelta(minutes=10)
 """The clocks of two machines may differ by this much."""
-_HOST_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*", re.IGNORECASE)
 _INIT = "make it with 'portbench certs init'"
 
 
@@ -34,6 +34,25 @@ def default_folder() -> Path:
     """PORTBENCH_AUTHORITY, else `~/.config/portbench/certs`."""
     setting = os.environ.get("PORTBENCH_AUTHORITY")
     return Path(setting) if setting else Path.home() / ".config" / "portbench" / "certs"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is told of a certificate: until when it is valid, in UTC, and its SHA-256, as a runner prints it."""
+
+    ends_at: datetime
+    fingerprint: str
+
+    @classmethod
+    def of(cls, certificate: bytes) -> "Told":
+        """PEM or DER.
+
+        Raises:
+            ValueError: it is no certificate.
+        """
+        is_pem = certificate.startswith(b"-----")
+        read = (x509.load_pem_x509_certificate if is_pem else x509.load_der_x509_certificate)(certificate)
+        return cls(read.not_valid_after_utc, read.fingerprint(hashes.SHA256()).hex(":").upper())
 
 
 @dataclass(frozen=True)
@@ -49,9 +68,9 @@ class Issued:
         return {"ca.crt": self.authority, "tls.crt": self.certificate, "tls.key": self.key}
 
     @property
-    def expires_at(self) -> datetime:
-        """UTC."""
-        return expiry(self.certificate)
+    def told(self) -> Told:
+        """Of the certificate."""
+        return Told.of(self.certificate)
 
 
 class Authority:
@@ -108,10 +127,16 @@ class Authority:
         """A runner's certificate for the host names and IP addresses `names`, or that of the orchestrator.
 
         Raises:
-            UsageError: a name is no host name and no address.
+            UsageError: a name is no host name and no address, the orchestrator's stands beside others, or the
+                certificate would outlast the authority.
         """
-        serves = list(names) != [ORCHESTRATOR]
-        role = ExtendedKeyUsageOID.SERVER_AUTH if serves else ExtendedKeyUsageOID.CLIENT_AUTH
+        calls = ORCHESTRATOR in names
+        if calls and len(names) > 1:
+            raise UsageError(f"'{ORCHESTRATOR}' is who calls the runners and has no other names; issue it alone")
+        left = (self._certificate.not_valid_after_utc - datetime.now(UTC)).days
+        if days > left:
+            raise UsageError(f"{days} days are more than the authority itself has left, {left}; ask for fewer")
+        role = ExtendedKeyUsageOID.CLIENT_AUTH if calls else ExtendedKeyUsageOID.SERVER_AUTH
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
         certificate = (
@@ -131,8 +156,9 @@ class Authority:
         Raises:
             UsageError: as `certify`; or the first name is the authority's own.
         """
-        if names[0] == AUTHORITY:
-            raise UsageError(f"'{AUTHORITY}' is the authority's own name; give the host name of the runner")
+        folder = names[0].lower()  # for some file systems that is the same
+        if folder == AUTHORITY or folder == ORCHESTRATOR != names[0]:
+            raise UsageError(f"'{names[0]}' is a folder of portbench's own; give the host name of the runner")
         issued = self.certify(names, days)
         _write(self._folder / names[0], issued.files())
         return self._folder / names[0], issued
@@ -142,27 +168,20 @@ def orchestrators(folder: Path) -> Path:
     """The folder of the orchestrator's own certificate, which `init` issued.
 
     Raises:
-        UsageError: there is none, or it is not valid now.
+        UsageError: there is none, its files do not belong together, or it is not valid now.
     """
     own = folder / ORCHESTRATOR
+    remedy = f"make it with 'portbench certs issue {ORCHESTRATOR}'" if (folder / AUTHORITY).exists() else _INIT
     try:
-        ends = expiry((own / "tls.crt").read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the orchestrator has no certificate in {own} ({error}); {_INIT}") from None
-    if ends < datetime.now(UTC):
-        remedy = f"renew it with 'portbench certs issue {ORCHESTRATOR}'"
-        raise UsageError(f"the orchestrator's certificate in {own} expired on {ends:%Y-%m-%d}; {remedy}")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(own / "ca.crt")
+        context.load_cert_chain(own / "tls.crt", own / "tls.key", password=lambda: b"")
+        ends_at = Told.of((own / "tls.crt").read_bytes()).ends_at
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise UsageError(f"the orchestrator has no certificate in {own} that can be used ({error}); {remedy}") from None
+    if ends_at < datetime.now(UTC):
+        raise UsageError(f"the orchestrator's certificate in {own} expired on {ends_at:%Y-%m-%d}; {remedy}")
     return own
-
-
-def expiry(certificate: bytes) -> datetime:
-    """Until when a certificate is valid, UTC; PEM or DER.
-
-    Raises:
-        ValueError: it is no certificate.
-    """
-    read = x509.load_pem_x509_certificate if certificate.startswith(b"-----") else x509.load_der_x509_certificate
-    return read(certificate).not_valid_after_utc
 
 
 def _builder(
@@ -197,11 +216,13 @@ def _usage(signs_certificates: bool) -> x509.KeyUsage:
 
 def _general_name(name: str) -> x509.GeneralName:
     try:
-        return x509.IPAddress(ipaddress.ip_address(name))
+        host = addresses.host(name)
+    except ValueError as error:
+        raise UsageError(f"{error}; give what the inventory will say") from None
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
-        if not _HOST_NAME.fullmatch(name):
-            raise UsageError(f"'{name}' is no host name and no IP address; give what the inventory will say") from None
-        return x509.DNSName(name)
+        return x509.DNSName(host)
 
 
 def _pem(certificate: x509.Certificate) -> bytes:
@@ -214,10 +235,16 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
-    """Each file in one step, keys for the owner alone from the first moment."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name, content in files.items():
-        new = folder / f"{name}.new"
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-        new.replace(folder / name)
+    """Each file in one step, for the owner alone from the first moment."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, content in files.items():
+            new = folder / f"{name}.new"
+            new.unlink(missing_ok=True)
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(content)
+            new.replace(folder / name)
+    except OSError as error:
+        raise UsageError(
+            f"certificates cannot be written: {error}; set PORTBENCH_AUTHORITY to another folder"
+        ) from None

@@ -3,6 +3,7 @@
 Commands import what they need themselves, so that `--help` answers at once.
 """
 
+import os
 import signal
 import sys
 from enum import StrEnum
@@ -263,7 +264,9 @@ def init() -> None:
 
     folder = default_folder()
     _, issued = Authority.create(folder).issue([ORCHESTRATOR])
-    typer.echo(f"{folder}: an authority and this orchestrator's certificate, valid until {issued.expires_at:%Y-%m-%d}")
+    typer.echo(
+        f"{folder}: an authority and this orchestrator's certificate, valid until {issued.told.ends_at:%Y-%m-%d}"
+    )
     typer.echo("Next, for each machine with runners: portbench certs issue HOST")
 
 
@@ -279,7 +282,7 @@ def issue(
     from orchestrator.certificates import Authority, default_folder
 
     folder, issued = Authority(default_folder()).issue(names, days)
-    typer.echo(f"{folder}: valid until {issued.expires_at:%Y-%m-%d} for {', '.join(names)}")
+    typer.echo(f"{folder}: valid until {issued.told.ends_at:%Y-%m-%d} for {', '.join(names)}")
 
 
 def _launcher(name: LauncherName) -> "Launcher":
@@ -332,9 +335,14 @@ class InterruptedByUserError(BaseException):
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     """Turns the first request to end into an exception, so that runners are stopped on the way out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end_at_once)
     raise InterruptedByUserError
+
+
+def _end_at_once(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """The second request: whatever was started ends with this process."""
+    os._exit(EXIT_INTERRUPTED)
 
 
 def main() -> None:

@@ -52,9 +52,7 @@ class RunnerClient:
     def __init__(self, name: str, endpoint: Endpoint) -> None:
         self.name = name
         self._endpoint = endpoint
-        self._channel = endpoint.open(
-            [("grpc.enable_http_proxy", 0), ("grpc.service_config", json.dumps(RETRY_DESCRIBE))]
-        )
+        self._channel = endpoint.open([("grpc.service_config", json.dumps(RETRY_DESCRIBE))])
         self._stub = runner_pb2_grpc.RunnerStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
 

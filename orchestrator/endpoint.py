@@ -7,6 +7,8 @@ from typing import Any
 
 import grpc
 
+from orchestrator import addresses
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -37,17 +39,18 @@ class Endpoint:
     @property
     def host(self) -> str:
         """The target's, without the brackets of an IPv6 address."""
-        return self.target.rpartition(":")[0].strip("[]")
+        return addresses.split(self.target)[0]
 
     @property
     def port(self) -> int:
         """The target's."""
-        return int(self.target.rpartition(":")[2])
+        return addresses.split(self.target)[1]
 
     def open(self, options: Sequence[tuple[str, Any]] = ()) -> grpc.Channel:
-        """A channel, which connects when it is first used."""
+        """A channel, which connects when it is first used, and never through a proxy."""
+        options = [*options, ("grpc.enable_http_proxy", 0)]
         if self.certs is None:
-            return grpc.insecure_channel(self.target, options=[*options])
+            return grpc.insecure_channel(self.target, options=options)
         authority, certificate, key = ((self.certs / name).read_bytes() for name in ("ca.crt", "tls.crt", "tls.key"))
         named = [("grpc.ssl_target_name_override", self.certificate_name)] if self.certificate_name else []
         credentials = grpc.ssl_channel_credentials(authority, key, certificate)

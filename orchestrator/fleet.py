@@ -3,32 +3,42 @@
 import ipaddress
 import socket
 
+from pydantic import ValidationError
+
+from orchestrator import addresses
+from orchestrator.errors import UsageError
 from orchestrator.inventory import Host, Inventory
 
 
 def spread(inventory: Inventory) -> Inventory:
     """The inventory with one host, named SERVICE/ADDRESS, for every address behind a service's name now.
 
-    A name that does not resolve stays one host, which turns out to be unreachable when its turn comes.
+    A name with addresses of both families stands for the IPv4 ones, lest a machine be two hosts. One that does not
+    resolve stays one host, which turns out to be unreachable when its turn comes.
+
+    Raises:
+        UsageError: such a name is that of another host.
     """
-    return Inventory(hosts=tuple(member for host in inventory.hosts for member in _members(host)))
+    try:
+        return Inventory(hosts=tuple(member for host in inventory.hosts for member in _members(host)))
+    except ValidationError as error:
+        raise UsageError(error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")) from None
 
 
 def _members(host: Host) -> list[Host]:
     if host.service is None:
         return [host]
-    name, _, port = host.service.rpartition(":")
+    name, port = addresses.split(host.service)
     try:
-        found = socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM)
-    except socket.gaierror:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except OSError:
         return [host]
-    addresses = sorted({ipaddress.ip_address(socket_address[0]) for *_, socket_address in found}, key=int)
+    family = min(family for family, *_ in found)  # AF_INET is less than AF_INET6, everywhere
+    machines = sorted(
+        {ipaddress.ip_address(at[0]) for found_family, *_, at in found if found_family == family}, key=int
+    )
     own = {"service": None, "certificate_name": host.certificate_name or name}
     return [
-        host.model_copy(update=own | {"name": f"{host.name}/{address}", "address": _target(address, port)})
-        for address in addresses
+        host.model_copy(update=own | {"name": f"{host.name}/{machine}", "address": addresses.join(str(machine), port)})
+        for machine in machines
     ]
-
-
-def _target(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: str) -> str:
-    return f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}"

@@ -1,12 +1,13 @@
 """The inventory: which runners there are and on which host each lives."""
 
 import platform
-import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from orchestrator import addresses
 from orchestrator.configuration import Configuration, load, name_of_null
 from orchestrator.errors import UsageError
 from orchestrator.runtimes import RUNNERS, RunnerKind
@@ -21,10 +22,10 @@ def _known_runner(name: str) -> str:
 def _address(address: str) -> str:
     if address.startswith("unix:"):
         return address
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise ValueError(f"'{address}' is no address of a runner; give unix:PATH or HOST:PORT")
-    return address
+    try:
+        return addresses.join(*addresses.split(address))
+    except ValueError as error:
+        raise ValueError(f"{error}; give HOST:PORT, [IPv6]:PORT or unix:PATH") from None
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -42,6 +43,12 @@ class RunnerEntry(Configuration):
     certificate_name: str | None = None
     plaintext: bool = False
 
+    @model_validator(mode="after")
+    def _about_an_address(self) -> "RunnerEntry":
+        if self.address is None and (self.plaintext or self.certificate_name):
+            raise ValueError(f"runner '{self.name}' has no address for plaintext or certificate_name to go with")
+        return self
+
     @property
     def kind(self) -> RunnerKind:
         return RUNNERS[self.name]
@@ -52,11 +59,14 @@ def _named(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-_ENGINE = re.compile(r"(ssh|tcp)://([^/@:]+@)?(?P<machine>\[[^]]+\]|[^/@:]+)(:\d+)?(/.*)?")
-
-
 def _engine(address: str) -> str:
-    if not _ENGINE.fullmatch(address):
+    try:
+        parts = urlsplit(address)
+        addresses.host(parts.hostname or "")
+        right = parts.scheme in ("ssh", "tcp") and parts.port != 0 and parts.password is None
+    except ValueError:  # of the port or the host
+        right = False
+    if not right:
         raise ValueError(f"'{address}' is no address of a Docker engine; give ssh://USER@HOST or tcp://HOST:PORT")
     return address
 
@@ -86,41 +96,48 @@ class Host(Configuration):
             raise ValueError(f"host '{self.name}' names the runner '{twice}' twice; remove one")
         if self.docker:
             self._require_engine_only()
-            return self
-        if self.address and self.service:
-            raise ValueError(
-                f"host '{self.name}' has an address and a service; a service has the addresses: remove one"
-            )
-        if where := self.address or self.service:
-            _address(where)
-            if len(self.runners) > 1 or self.runners[0].address:
-                raise ValueError(
-                    f"host '{self.name}' has an address and several runners; give each runner its own: "
-                    f"{{name: {names[0]}, address: {where}}}"
-                )
+        else:
+            self._require_one_address()
         return self
 
     def _require_engine_only(self) -> None:
-        if self.service or self.plaintext or any(runner.address for runner in self.runners):
+        of_an_address = self.service or self.plaintext or self.certificate_name
+        if of_an_address or any(runner.address for runner in self.runners):
             raise ValueError(
-                f"host '{self.name}' has a Docker engine, which starts its runners: they have no address, service or "
-                "plain text; name those that are up in a host of their own"
+                f"host '{self.name}' has a Docker engine, which starts its runners: they have no address, service, "
+                "certificate name or plain text; name those that are up in a host of their own"
             )
-        if self.address and self.address.count(":") == 1:
-            raise ValueError(f"host '{self.name}': beside docker, address is a name or an IP address without a port")
+        if self.address:
+            try:
+                addresses.host(self.address)
+            except ValueError as error:
+                raise ValueError(f"host '{self.name}': {error}; beside docker it stands without a port") from None
+
+    def _require_one_address(self) -> None:
+        where = self.address or self.service
+        if where is None:
+            if self.plaintext or self.certificate_name:
+                raise ValueError(f"host '{self.name}' has no address for plaintext or certificate_name to go with")
+            return
+        if self.address and self.service:
+            raise ValueError(f"host '{self.name}' has an address and a service, which has addresses; remove one")
+        _address(where)
+        if len(self.runners) > 1 or self.runners[0].address:
+            remedy = f"{{name: {self.runners[0].name}, address: {where}}}"
+            given = f"give each runner its own: {remedy}" if self.address else "all that is behind it is one runner"
+            raise ValueError(f"host '{self.name}' has one address, and more is said of its runners; {given}")
 
     @property
     def machine(self) -> str:
         """Name or IP address under which the containers of its engine are reached."""
-        found = _ENGINE.fullmatch(self.docker or "")
-        return self.address or (found["machine"].strip("[]") if found else "localhost")
+        return self.address or urlsplit(self.docker or "").hostname or "localhost"
 
     def entries(self) -> tuple[RunnerEntry, ...]:
         """The runners, the host's own address handed down to its only one."""
         where = self.address or self.service
         if where is None or self.docker:
             return self.runners
-        given = {"address": where, "plaintext": self.plaintext, "certificate_name": self.certificate_name}
+        given = {"address": _address(where), "plaintext": self.plaintext, "certificate_name": self.certificate_name}
         return (self.runners[0].model_copy(update=given),)
 
 

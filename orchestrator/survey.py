@@ -4,8 +4,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 
+from orchestrator.certificates import Told
 from orchestrator.errors import CaseFailure
 from orchestrator.inventory import Host, Inventory, RunnerEntry
 from orchestrator.launch import Launcher
@@ -17,7 +17,7 @@ class Offer:
     """One runner; with a `problem` the fields below it are empty.
 
     `health` is what its health service says; `round_trip_ns` is the time of a second Describe, which the runner answers
-    from memory; `certificate_ends` is until when its certificate is valid, None where it has none.
+    from memory; `certificate` is None where it has none.
     """
 
     host: str
@@ -29,7 +29,7 @@ class Offer:
     devices: tuple[str, ...] = ()
     available_cpus: int | None = None
     round_trip_ns: int | None = None
-    certificate_ends: datetime | None = None
+    certificate: Told | None = None
 
 
 def survey(inventory: Inventory, launcher: Launcher) -> list[Offer]:
@@ -62,7 +62,7 @@ def _offer(host: Host, entry: RunnerEntry, runner: LiveRunner) -> Offer:
         tuple(runner.description.devices),
         runner.description.available_cpus,
         time.perf_counter_ns() - start,
-        runner.launched.certificate_ends,
+        runner.launched.certificate,
     )
 
 

@@ -36,7 +36,7 @@ def main() -> None:
         certificates = Certificates.read(arguments.certs) if arguments.certs else None
         store = arguments.store or Path.home() / ".cache" / "portbench" / "runners" / arguments.runtime
         serve(arguments.runtime, arguments.listen, store, certificates, arguments.exit_on_stdin_eof)
-    except (CertificateError, ListenError, OSError) as error:
+    except (CertificateError, ListenError, OSError, RuntimeError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
 
 

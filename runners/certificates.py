@@ -2,12 +2,15 @@
 
 import hashlib
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
 FILES = ("ca.crt", "tls.crt", "tls.key")
+
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 
 class CertificateError(Exception):
@@ -16,8 +19,9 @@ class CertificateError(Exception):
 
 @dataclass(frozen=True)
 class Certificates:
-    """What a runner proves itself by, and the authority of those who may call it; PEM."""
+    """What a runner proves itself by, and the authority of those who may call it: PEM, read from `folder`."""
 
+    folder: Path
     authority: bytes
     certificate: bytes
     key: bytes
@@ -29,30 +33,35 @@ class Certificates:
         Raises:
             CertificateError: one is missing, cannot be read or is not what its name says.
         """
+        authority, certificate, key = (folder / name for name in FILES)
         try:
-            read = cls(*((folder / name).read_bytes() for name in FILES))
             # Parsed here because gRPC says nothing of a file that it cannot use and refuses every caller instead.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_verify_locations(folder / "ca.crt")
-            context.load_cert_chain(folder / "tls.crt", folder / "tls.key", password=lambda: b"")
+            context.load_verify_locations(authority)
+            context.load_cert_chain(certificate, key, password=lambda: b"")
+            return cls(folder, authority.read_bytes(), certificate.read_bytes(), key.read_bytes())
         except OSError as error:  # ssl.SSLError is one
             remedy = "'portbench certs issue NAME' makes a folder with ca.crt, tls.crt and tls.key"
             raise CertificateError(f"the certificates in {folder} cannot be used ({error}); {remedy}") from error
-        return read
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the runner's own certificate, as `openssl x509 -fingerprint -sha256` writes it."""
-        certificate = ssl.PEM_cert_to_DER_cert(_first(self.certificate.decode()))
-        return hashlib.sha256(certificate).digest().hex(":").upper()
+        text = self.certificate.decode(errors="replace")
+        first = text[text.index(_BEGIN) : text.index(_END)] + _END
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first)).digest().hex(":").upper()
 
     def server_credentials(self) -> grpc.ServerCredentials:
-        """For a server that answers only those whom the authority certifies."""
-        return grpc.ssl_server_credentials(
-            [(self.key, self.certificate)], root_certificates=self.authority, require_client_auth=True
-        )
+        """For a server that answers only those whom the authority certifies; renewed files hold from the next call."""
+        latest = self._configuration()
 
+        def renewed() -> grpc.ServerCertificateConfiguration:
+            nonlocal latest
+            with suppress(CertificateError):  # they are being copied
+                latest = Certificates.read(self.folder)._configuration()
+            return latest
 
-def _first(chain: str) -> str:
-    end = "-----END CERTIFICATE-----"
-    return chain[chain.index("-----BEGIN") : chain.index(end)] + end
+        return grpc.dynamic_ssl_server_credentials(latest, renewed, require_client_authentication=True)
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([(self.key, self.certificate)], self.authority)

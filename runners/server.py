@@ -79,8 +79,8 @@ def require_private(address: str, certificates: Certificates | None) -> None:
     if address.startswith("unix:"):
         return
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise ListenError(f"cannot listen on {address!r}; give unix:PATH or HOST:PORT")
+    if not host or not port.isdecimal() or (":" in host and not host.startswith("[")):
+        raise ListenError(f"cannot listen on {address!r}; give unix:PATH, HOST:PORT or [IPv6]:PORT")
     if certificates is None and not _is_loopback(host.strip("[]")):
         raise ListenError(
             f"will not listen on {address} in plain text; give --certs DIR, made by 'portbench certs init' and "

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, Protocol
 
+from orchestrator.certificates import Told
 from orchestrator.endpoint import Endpoint
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.inventory import Host, RunnerEntry
@@ -18,8 +18,8 @@ Isolation = Literal["docker", "process", "remote"]
 class Launched:
     """A runner that answers.
 
-    `image_digest` is None where no image is involved or known; `certificate_ends` is until when the runner's
-    certificate is valid, None where it has none. Of a runner that was started here, `python` is the command that starts
+    `image_digest` is None where no image is involved or known; `certificate` is what is told of the
+    runner's, None where it has none. Of a runner that was started here, `python` is the command that starts
     Python in a process beside it, in the same container if it has one, and `store` is the folder of its artifacts as
     that process sees it.
     """
@@ -29,7 +29,7 @@ class Launched:
     image_digest: str | None = None
     python: tuple[str, ...] = ()
     store: str = ""
-    certificate_ends: datetime | None = None
+    certificate: Told | None = None
 
 
 class Launcher(Protocol):

@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import docker
@@ -15,7 +16,12 @@ from docker.types import Mount, Ulimit
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.runtimes import RunnerKind
 
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10
+ABANDONED_S = 600
+"""A container that was not started so long after its making lost its orchestrator in between."""
+RUNNER_ID = 10001
+"""The user of the images."""
 LABEL = "portbench.runner"
 STORE = "/var/lib/portbench"
 MEMORY_SHARE = 0.75
@@ -43,6 +49,7 @@ def created(
     Raises:
         DockerException, requests.RequestException: the engine refuses, or is gone.
     """
+    _sweep(client)
     memory_bytes = int(client.info()["MemTotal"] * MEMORY_SHARE)
     common: dict[str, Any] = {
         "labels": {LABEL: kind.name},
@@ -96,8 +103,11 @@ class Output:
 
     def last_words(self, kind: RunnerKind) -> str | None:
         """Why the container is no more, None while it lives."""
-        if self._reader.is_alive():
-            return None
+        return None if self._reader.is_alive() else self.words(kind)
+
+    def words(self, kind: RunnerKind) -> str:
+        """As `last_words`, of a container that has ended."""
+        self._reader.join(STOP_TIMEOUT_S)
         lines = self._tail.decode(errors="replace").split("\n")
         said = (
             " | ".join(deque((line.strip() for line in lines if line.strip()), maxlen=LOG_LINES)) or "it said nothing"
@@ -105,11 +115,22 @@ class Output:
         return f"the container of the runner {kind.name} ended at its start: {said}"
 
 
+def _sweep(client: docker.DockerClient) -> None:
+    """Removes what orchestrators left that were killed between making a container and starting it."""
+    for container in client.containers.list(all=True, filters={"label": LABEL, "status": "created"}):
+        made_at = datetime.fromisoformat(container.attrs["Created"][:19] + "+00:00")
+        if (datetime.now(UTC) - made_at).total_seconds() > ABANDONED_S:
+            with contextlib.suppress(*ENGINE_ERRORS):
+                container.remove(v=True, force=True)
+
+
 def _end(container: Container) -> None:
     """Lets the runner drain, then makes sure that its container is removed."""
     with contextlib.suppress(*ENGINE_ERRORS):
-        container.stop(timeout=STOP_TIMEOUT_S)
-        container.wait(condition="removed", timeout=STOP_TIMEOUT_S)
+        container.reload()
+        if container.status != "created":
+            container.stop(timeout=STOP_TIMEOUT_S)
+            container.wait(condition="removed", timeout=STOP_TIMEOUT_S)
     with contextlib.suppress(*ENGINE_ERRORS):  # most often there is nothing left to remove
         container.remove(v=True, force=True)
 

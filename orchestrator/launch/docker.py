@@ -12,14 +12,21 @@ from docker.types import Mount
 from orchestrator.endpoint import Endpoint
 from orchestrator.errors import UsageError
 from orchestrator.launch import Launched, images, require_system
-from orchestrator.launch.container import ENGINE_ERRORS, STORE, created, digest, failure, innermost, started
+from orchestrator.launch.container import (
+    ENGINE_ERRORS,
+    RUNNER_ID,
+    START_TIMEOUT_S,
+    STORE,
+    created,
+    digest,
+    failure,
+    innermost,
+    started,
+)
 from orchestrator.launch.readiness import wait_until_serving
 from orchestrator.runtimes import RunnerKind
 
 PROBE_TIMEOUT_S = 5
-START_TIMEOUT_S = 60.0
-# The user of the images, for an orchestrator that is root itself.
-RUNNER_ID = 10001
 SOCKET_FOLDER = "/run/portbench"
 
 
@@ -53,6 +60,7 @@ class DockerLauncher:
         """See Launcher. Builds the runner's image where the engine does not have it yet."""
         require_system(kind, "Linux", "not in a container")
         reference = images.build(kind.image)
+        # A root that is the orchestrator's own is none that a runner needs.
         user, group = os.getuid() or RUNNER_ID, os.getgid() if os.getuid() else RUNNER_ID
         with contextlib.ExitStack() as stack:
             try:

@@ -4,25 +4,25 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
-from datetime import datetime
 
-from orchestrator.certificates import expiry
+from orchestrator.certificates import Told
 from orchestrator.endpoint import Endpoint
 
 TIMEOUT_S = 5.0
-_EXPIRED, _NOT_YET_VALID, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64
+_NOT_YET_VALID, _EXPIRED, _OTHER_PURPOSE, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 26, 62, 64
 """X509_V_ERR_... of OpenSSL, the `verify_code` of Python's ssl."""
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 """How an HTTP/2 client begins (RFC 9113, 3.4), with empty settings; a server answers with its own."""
 _TLS_ALERT = b"\x15"
+_REFUSED_REMEDY = "its ca.crt must be of the authority that certified this orchestrator; copy its folder there anew"
 
 
 class HandshakeError(Exception):
     """Why no connection comes about; the message is what follows "the runner at ADDRESS"."""
 
 
-def greet(endpoint: Endpoint) -> datetime | None:
-    """Connects to a HOST:PORT as gRPC will; returns until when the runner's certificate is valid, None without one.
+def greet(endpoint: Endpoint) -> Told | None:
+    """Connects to a HOST:PORT as gRPC will; returns what is told of the runner's certificate, None without one.
 
     Raises:
         HandshakeError: the name does not resolve, nobody answers, or one side does not accept the other.
@@ -39,10 +39,7 @@ def greet(endpoint: Endpoint) -> datetime | None:
             # In TLS 1.3 the runner judges our certificate after the handshake: its first bytes are HTTP/2 or an alert.
             if not secured.recv(1):
                 raise HandshakeError(f"ends the connection; {_REFUSED_REMEDY}")
-            return expiry(certificate)
-
-
-_REFUSED_REMEDY = "its ca.crt must be of the authority that certified this orchestrator; copy its folder there anew"
+            return Told.of(certificate)
 
 
 def _context(endpoint: Endpoint) -> ssl.SSLContext:
@@ -80,6 +77,8 @@ def _distrust(error: ssl.SSLCertVerificationError, endpoint: Endpoint) -> str:
         return f"has a certificate that has expired; {issue}"
     if error.verify_code == _NOT_YET_VALID:
         return "has a certificate that is not valid yet; set the clocks of the two machines"
+    if error.verify_code == _OTHER_PURPOSE:
+        return f"has a certificate that is good for calling only, such as this orchestrator's; {issue}"
     if error.verify_code in (_OTHER_NAME, _OTHER_ADDRESS):
         return f"has a certificate for another name than {name}; {issue}"
     return f"has a certificate of another authority than this orchestrator's ({error.verify_message}); {issue}"
@@ -87,6 +86,8 @@ def _distrust(error: ssl.SSLCertVerificationError, endpoint: Endpoint) -> str:
 
 def _refusal(error: ssl.SSLError) -> str:
     reason = (error.reason or "").lower().replace("_", " ")
-    if "alert" in reason:
+    if "alert" in reason and ("certificate" in reason or "unknown ca" in reason):
         return f"refuses this orchestrator's certificate ({reason}); {_REFUSED_REMEDY}"
-    return f"does not speak TLS ({reason or error}); start it with --certs"
+    if isinstance(error, ssl.SSLEOFError):
+        return "ends the connection before TLS begins; is there a runner behind it?"
+    return f"does not speak TLS as a runner does ({reason or error}); start it with --certs"

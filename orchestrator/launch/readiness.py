@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from orchestrator.endpoint import Endpoint
 from orchestrator.errors import CaseFailure, Stage, Symptom
 
-ATTEMPT_TIMEOUT_S = 1.0
+ATTEMPT_TIMEOUT_S = 5.0  # a far runner takes some round trips
 PAUSE_S = 0.05
 
 

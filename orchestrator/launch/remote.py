@@ -1,8 +1,7 @@
 """Runners that are already up at an address."""
 
-import ipaddress
-
 from orchestrator import certificates
+from orchestrator.addresses import is_loopback
 from orchestrator.endpoint import Endpoint
 from orchestrator.errors import CaseFailure, Stage, Symptom, UsageError
 from orchestrator.inventory import RunnerEntry
@@ -19,7 +18,7 @@ def find(entry: RunnerEntry) -> Launched:
     address = entry.address or ""
     if address.startswith("unix:"):
         return Launched(Endpoint(address), "remote")
-    if entry.plaintext and not _is_loopback(Endpoint(address).host):
+    if entry.plaintext and not is_loopback(Endpoint(address).host):
         raise _failure(entry, Symptom.REFUSED, "may not be reached in plain text; only loopback may")
     try:
         certs = None if entry.plaintext else certificates.orchestrators(certificates.default_folder())
@@ -27,19 +26,10 @@ def find(entry: RunnerEntry) -> Launched:
         raise _failure(entry, Symptom.REFUSED, f"needs mutual TLS, and {error}") from None
     endpoint = Endpoint(address, certs, entry.certificate_name)
     try:
-        ends = greet(endpoint)
+        certificate = greet(endpoint)
     except HandshakeError as error:
         raise _failure(entry, Symptom.UNAVAILABLE, str(error)) from None
-    return Launched(endpoint, "remote", certificate_ends=ends)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return Launched(endpoint, "remote", certificate=certificate)
 
 
 def _failure(entry: RunnerEntry, symptom: Symptom, reason: str) -> CaseFailure:

@@ -3,31 +3,45 @@
 import contextlib
 import io
 import os
+import socket
 import tarfile
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import docker
-from docker.errors import ImageNotFound
+from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.types import Mount
 
-from orchestrator import certificates
+from orchestrator import addresses, certificates
 from orchestrator.certificates import Authority, Issued
 from orchestrator.endpoint import Endpoint
-from orchestrator.errors import UsageError
+from orchestrator.errors import CaseFailure, Stage, Symptom, UsageError
 from orchestrator.launch import Launched, images, require_system
-from orchestrator.launch.container import ENGINE_ERRORS, created, digest, failure, innermost, started
+from orchestrator.launch.container import (
+    ENGINE_ERRORS,
+    RUNNER_ID,
+    START_TIMEOUT_S,
+    Output,
+    created,
+    digest,
+    failure,
+    innermost,
+    started,
+)
 from orchestrator.launch.engines import EngineError, connected
+from orchestrator.launch.handshake import HandshakeError, greet
 from orchestrator.launch.readiness import wait_until_serving
 from orchestrator.runtimes import RunnerKind
 
-START_TIMEOUT_S = 60.0
-RUNNER_ID = 10001
 PORT = 50051
 CERTS = "/run/portbench/certs"
-CERTIFICATE_DAYS = 7
+CERTIFICATE_DAYS = 30
 """A runner's certificate is made for it alone; it must last as long as its campaign."""
+
+_REMEDY = "give the host's 'address', under which its ports are reached"
 
 
 class RemoteDockerLauncher:
@@ -46,12 +60,9 @@ class RemoteDockerLauncher:
     def start(self, kind: RunnerKind) -> Iterator[Launched]:
         """See Launcher. An image that the other engine has not is pulled or sent there."""
         require_system(kind, "Linux", "not in a container")
-        folder = certificates.default_folder()
-        try:
-            issued = Authority(folder).certify([self._machine], CERTIFICATE_DAYS)
-            certs = certificates.orchestrators(folder)
-        except UsageError as error:
-            raise failure(kind, f"on {self._engine} needs mutual TLS, and {error}") from None
+        name = f"{uuid.uuid4()}.runner"  # not the machine's: who gets hold of the key can pose as this runner only
+        issued, certs = self._certificates(kind, name)
+        self._require_resolvable(kind)
         reference = images.build(kind.image)
         with contextlib.ExitStack() as stack:
             try:
@@ -67,55 +78,88 @@ class RemoteDockerLauncher:
                 )
                 container.put_archive(CERTS, _archive(issued))
                 output = stack.enter_context(started(container))
-                container.reload()
+                port = _published(container)
             except EngineError as error:
                 raise failure(kind, f"cannot be started: {self._engine} {error}") from None
             except ENGINE_ERRORS as error:
                 raise failure(kind, f"cannot be started on {self._engine}: {innermost(error)}") from None
-            endpoint = Endpoint(f"{self._machine}:{_published(container)}", certs)
+            if port is None:
+                raise CaseFailure(Stage.SHIP, Symptom.UNAVAILABLE, output.words(kind))
+            endpoint = Endpoint(addresses.join(self._machine, port), certs, name)
+            self._wait(kind, endpoint, output)
+            yield Launched(endpoint, "remote", digest(container), certificate=issued.told)
+
+    def _certificates(self, kind: RunnerKind, name: str) -> tuple[Issued, Path]:
+        """The runner's, and the folder of the orchestrator's."""
+        folder = certificates.default_folder()
+        try:
+            return Authority(folder).certify([name], CERTIFICATE_DAYS), certificates.orchestrators(folder)
+        except UsageError as error:
+            raise failure(kind, f"on {self._engine} needs mutual TLS, and {error}") from None
+
+    def _require_resolvable(self, kind: RunnerKind) -> None:
+        """Ssh may know the machine by a name that nobody else knows."""
+        try:
+            socket.getaddrinfo(self._machine, PORT)
+        except OSError as error:
+            what = f"on {self._engine} cannot be reached: the name {self._machine} does not resolve ({error.strerror})"
+            raise failure(kind, f"{what}; {_REMEDY}") from None
+
+    def _wait(self, kind: RunnerKind, endpoint: Endpoint, output: Output) -> None:
+        """Until it serves. If it lives and does not, the reason lies on the way to it."""
+        try:
             wait_until_serving(endpoint, START_TIMEOUT_S, lambda: output.last_words(kind))
-            yield Launched(endpoint, "remote", digest(container), certificate_ends=issued.expires_at)
+        except CaseFailure:
+            if output.last_words(kind):
+                raise
+            try:
+                greet(endpoint)
+            except HandshakeError as error:
+                what = f"was started on {self._engine}, but at {endpoint.target} it {error}"
+                raise failure(kind, f"{what} Does a firewall stand in between? Else {_REMEDY}") from None
+            raise
 
 
 def provide(reference: str, client: docker.DockerClient) -> None:
     """Sees to it that the engine of `client` has the image that this machine's engine has as `reference`.
 
     With PORTBENCH_REGISTRY, for example "registry.example:5000/portbench", the engine first pulls
-    REGISTRY/RUNTIME:TAG from there; an image that it cannot pull is sent to it from here.
+    REGISTRY/RUNTIME:TAG from there; what the registry has not is sent from here. A reference has the hash of what is in
+    the image, so there is one image of that name.
 
     Raises:
         EngineError: the machine's processor is of another kind than the image.
-        DockerException, requests.RequestException: an engine refuses, or is gone.
+        DockerException, requests.RequestException: an engine or the registry refuses, or is gone.
     """
+    if _has(client, reference):
+        return
     with contextlib.closing(docker.from_env()) as here:
         image = here.images.get(reference)
-        if _has(client, reference, str(image.id)):
-            return
         there = client.version()["Arch"]
         if image.attrs["Architecture"] != there:
             raise EngineError(f"has {there} processors, the image {reference} is for {image.attrs['Architecture']}")
-        if not _pulled(reference, client, str(image.id)):
+        if not _pulled(client, reference):
             client.images.load(cast("Any", image.save(named=True)))  # in pieces, which its annotation does not know
 
 
-def _has(client: docker.DockerClient, reference: str, image_id: str) -> bool:
+def _has(client: docker.DockerClient, reference: str) -> bool:
     try:
-        return str(client.images.get(reference).id) == image_id
+        client.images.get(reference)
     except ImageNotFound:
         return False
+    return True
 
 
-def _pulled(reference: str, client: docker.DockerClient, image_id: str) -> bool:
+def _pulled(client: docker.DockerClient, reference: str) -> bool:
     registry = os.environ.get("PORTBENCH_REGISTRY")
     if not registry:
         return False
-    name, _, tag = reference.rpartition("/")[2].partition(":")
+    repository, _, tag = reference.partition(":")
     try:
-        pulled = client.images.pull(f"{registry}/{name}", tag=tag)
-    except ENGINE_ERRORS:
+        client.images.pull(f"{registry}/{repository.rpartition('/')[2]}", tag=tag).tag(repository, tag)
+    except NotFound:
         return False
-    pulled.tag(reference.partition(":")[0], tag)
-    return str(pulled.id) == image_id
+    return True
 
 
 def _archive(issued: Issued) -> bytes:
@@ -129,5 +173,11 @@ def _archive(issued: Issued) -> bytes:
     return packed.getvalue()
 
 
-def _published(container: Container) -> int:
-    return int((container.ports[f"{PORT}/tcp"] or [])[0]["HostPort"])
+def _published(container: Container) -> int | None:
+    """The machine's port that leads to the runner, None when the container has ended already."""
+    try:
+        container.reload()
+    except NotFound:
+        return None
+    bindings = container.ports.get(f"{PORT}/tcp")
+    return int(bindings[0]["HostPort"]) if bindings else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich import box
@@ -10,12 +10,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.certificates import Told
 from orchestrator.survey import Offer
+
+SOON = timedelta(days=30)
+"""A certificate that ends before is to be renewed."""
 
 
 def as_objects(offers: Sequence[Offer]) -> list[dict[str, Any]]:
     """One object per runner; times in ISO 8601."""
-    return [asdict(offer) | {"certificate_ends": _iso(offer.certificate_ends)} for offer in offers]
+    return [asdict(offer) | {"certificate": _certificate(offer.certificate)} for offer in offers]
 
 
 def as_table(offers: Sequence[Offer]) -> RenderableType:
@@ -44,10 +48,18 @@ def _cells(offer: Offer) -> tuple[str, ...]:
     versions = "\n".join(f"{name} {version}" for name, version in sorted((offer.versions or {}).items()))
     round_trip = f"{(offer.round_trip_ns or 0) / 1e6:.1f} ms"
     devices = "\n".join(offer.devices)
-    certificate = f"until {offer.certificate_ends:%Y-%m-%d}" if offer.certificate_ends else ""
+    certificate = _told(offer.certificate) if offer.certificate else ""
     who = (offer.host, offer.runner, offer.health or "", offer.isolation or "")
     return (*who, devices, str(offer.available_cpus), round_trip, certificate, versions)
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="seconds") if moment else None
+def _told(certificate: Told) -> str:
+    """The end, and as much of the fingerprint as tells two apart."""
+    soon = certificate.ends_at < datetime.now(UTC) + SOON
+    return f"until {certificate.ends_at:%Y-%m-%d}{', renew it' if soon else ''}\n{certificate.fingerprint[:23]}..."
+
+
+def _certificate(certificate: Told | None) -> dict[str, str] | None:
+    if certificate is None:
+        return None
+    return {"ends_at": certificate.ends_at.isoformat(timespec="seconds"), "fingerprint": certificate.fingerprint}

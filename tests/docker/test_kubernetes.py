@@ -141,9 +141,9 @@ def test_pod_is_hardened_as_the_launcher_hardens(name: str) -> None:
     pod, container = pod_of(name), runner_of(name)
     assert pod["securityContext"] == {
         "runAsNonRoot": True,
-        "runAsUser": launcher_module.RUNNER_ID,
-        "runAsGroup": launcher_module.RUNNER_ID,
-        "fsGroup": launcher_module.RUNNER_ID,
+        "runAsUser": container_module.RUNNER_ID,
+        "runAsGroup": container_module.RUNNER_ID,
+        "fsGroup": container_module.RUNNER_ID,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     assert container["securityContext"] == {
@@ -176,7 +176,7 @@ def test_probes_ask_often_until_the_runner_is_up_and_rarely_after(name: str) -> 
     probes = [container[f"{probe}Probe"] for probe in ("startup", "readiness", "liveness")]
     assert all(probe["exec"]["command"][-1] == container["args"][0].removeprefix("--listen=") for probe in probes)
     startup, *later = probes
-    assert startup["periodSeconds"] * startup["failureThreshold"] >= launcher_module.START_TIMEOUT_S
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= container_module.START_TIMEOUT_S
     assert all(probe["periodSeconds"] >= 300 for probe in later)
 
 
@@ -220,7 +220,7 @@ def test_what_a_pod_starts_answers_its_probe_and_the_orchestrator(engine: docker
         ports={f"{remote_docker.PORT}/tcp": ("127.0.0.1", 0)},
     )
     try:
-        deadline = time.monotonic() + launcher_module.START_TIMEOUT_S
+        deadline = time.monotonic() + container_module.START_TIMEOUT_S
         while not passes_probe(container, runner["startupProbe"]):
             assert time.monotonic() < deadline, container.logs().decode()
         (published,) = container.ports[f"{remote_docker.PORT}/tcp"] or []

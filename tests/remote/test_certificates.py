@@ -48,6 +48,18 @@ def test_what_is_no_name_of_a_host_gets_no_certificate(name: str, tmp_path: Path
     assert [folder.name for folder in tmp_path.iterdir()] == [certificates.AUTHORITY]
 
 
+@pytest.mark.parametrize(("names", "days"), [(["orchestrator", "10.0.0.7"], 1), (["Orchestrator"], 1), (["box"], 9999)])
+def test_what_would_not_work_later_is_not_issued(names: list[str], days: int, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        Authority.create(tmp_path).issue(names, days)
+
+
+def test_the_remedy_does_not_ask_to_begin_anew(tmp_path: Path) -> None:
+    Authority.create(tmp_path)
+    with pytest.raises(UsageError, match="portbench certs issue orchestrator"):
+        certificates.orchestrators(tmp_path)
+
+
 def test_without_an_authority_nothing_is_issued(tmp_path: Path) -> None:
     ended = portbench("issue", "gpu-box", folder=tmp_path)
     assert (ended.returncode, "portbench certs init" in ended.stderr) == (2, True)

@@ -1,6 +1,7 @@
 """Runners over mutual TLS, and each way in which two sides do not accept each other: one line, and the others go on."""
 
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,7 +46,17 @@ def test_a_runner_is_reached_by_each_of_its_names_until_its_certificate_ends(
         )
     assert [offer.problem for offer in found] == [None] * 3
     assert {(offer.isolation, offer.health) for offer in found} == {("remote", "serving")}
-    assert {offer.certificate_ends for offer in found} == {issued.expires_at}
+    assert {offer.certificate for offer in found} == {issued.told}
+
+
+def test_a_renewed_certificate_holds_without_a_new_start(authority: Authority, tmp_path: Path) -> None:
+    folder, _ = authority.issue(["localhost"], days=1)
+    with listening(folder) as address:
+        here: dict[str, object] = {"name": "here", "address": f"localhost:{address.rpartition(':')[2]}"}
+        (before,) = offers(tmp_path, here)
+        _, renewed = authority.issue(["localhost"], days=7)
+        (after,) = offers(tmp_path, here)
+    assert before.certificate != after.certificate == renewed.told
 
 
 def test_a_service_is_as_many_hosts_as_it_has_addresses(authority: Authority, tmp_path: Path) -> None:
@@ -174,7 +185,14 @@ def test_certificates_that_cannot_be_used_end_a_runner_with_one_line(authority: 
 @pytest.mark.parametrize(
     ("host", "words"),
     [
-        ({"address": "no-port"}, "give unix:PATH or HOST:PORT"),
+        ({"address": "no-port"}, "give HOST:PORT, [IPv6]:PORT or unix:PATH"),
+        ({"address": "a..b:1"}, "is no host name and no IP address"),
+        ({"address": "a:99999"}, "is not HOST:PORT"),
+        ({"address": "::1:50051"}, "is not HOST:PORT"),
+        ({"docker": "ssh://box:99999"}, "is no address of a Docker engine"),
+        ({"docker": "tcp://[box]:1"}, "is no address of a Docker engine"),
+        ({"plaintext": True}, "has no address for plaintext or"),
+        ({"address": "a:1", "runners": [{"name": "null", "certificate_name": "b"}]}, "has no address for plaintext or"),
         ({"docker": "gpu-box"}, "give ssh://USER@HOST or tcp://HOST:PORT"),
         ({"docker": "ssh://box", "plaintext": True}, "has a Docker engine, which starts its runners"),
         ({"docker": "ssh://box", "address": "box:50051"}, "without a port"),
@@ -187,6 +205,23 @@ def test_a_host_that_cannot_be_meant_is_one_line(host: dict[str, object], words:
         offers(tmp_path, {"name": "wrong"} | host)
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_machine_with_addresses_of_both_families_is_one_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        (socket.AF_INET6, ("fd00::5", 1, 0, 0)),
+        (socket.AF_INET, ("10.0.0.5", 1)),
+        (socket.AF_INET, ("10.0.0.4", 1)),
+    ]
+    resolved = [(family, socket.SOCK_STREAM, 6, "", address) for family, address in found]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: resolved)
+    fleet = {"name": "fleet", "service": "runners.example:1", "runners": ["null"]}
+    hosts = spread(Inventory.model_validate({"hosts": [fleet]})).hosts
+    assert [host.entries()[0].address for host in hosts] == ["10.0.0.4:1", "10.0.0.5:1"]
+    assert {host.entries()[0].certificate_name for host in hosts} == {"runners.example"}
+    clash = {"name": "fleet/10.0.0.4", "runners": ["null"]}
+    with pytest.raises(UsageError, match="stands twice"):
+        spread(Inventory.model_validate({"hosts": [fleet, clash]}))
 
 
 def test_the_machine_of_an_engine_is_that_of_its_address_or_the_one_given() -> None:

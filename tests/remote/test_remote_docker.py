@@ -142,7 +142,7 @@ def test_a_runner_over_ssh_is_hardened_answers_over_mutual_tls_and_is_gone_after
         attributes = container.attrs
         assert launched.isolation == "remote"
         assert launched.image_digest == engine.images.get(images.build("null")).id
-        assert launched.certificate_ends is not None
+        assert launched.certificate is not None
         assert launched.endpoint.certs is not None
         assert attributes["HostConfig"]["ReadonlyRootfs"] is True
         assert attributes["HostConfig"]["CapDrop"] == ["ALL"]
