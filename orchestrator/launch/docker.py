@@ -12,7 +12,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException
 from docker.models.containers import Container
-from docker.types import Mount, Ulimit
+from docker.types import DeviceRequest, Mount, Ulimit
 
 from orchestrator.errors import CaseFailure, Stage, Symptom, UsageError
 from orchestrator.launch import Launched, images
@@ -80,7 +80,8 @@ class DockerLauncher:
                 output = _Output(container)
                 container.start()
             except ENGINE_ERRORS as error:
-                raise _failure(kind, f"cannot be started in a container: {_innermost(error)}") from None
+                remedy = "; it needs a GPU, NVIDIA's driver and the NVIDIA container toolkit" if kind.needs_gpu else ""
+                raise _failure(kind, f"cannot be started in a container: {_innermost(error)}{remedy}") from None
             target = f"unix:{folder}/runner.sock"
             wait_until_serving(target, START_TIMEOUT_S, lambda: output.last_words(kind))
             python = ("docker", "exec", str(container.id), "python")
@@ -105,7 +106,8 @@ def _create(client: docker.DockerClient, kind: RunnerKind, reference: str, socke
         mem_limit=memory_bytes,
         memswap_limit=memory_bytes,  # memory and swap together: no swap, which would show as time
         ulimits=[Ulimit(name="core", soft=0, hard=0)],
-        tmpfs={"/tmp": f"size={TEMPORARY_BYTES},mode=1777"},  # noqa: S108  the container's own
+        tmpfs={"/tmp": f"size={TEMPORARY_BYTES},mode=1777{',exec' if kind.compiles else ''}"},  # noqa: S108  its own
+        device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])] if kind.needs_gpu else None,  # -1: all
         mounts=[
             Mount(SOCKET_FOLDER, socket_folder, type="bind"),
             # Nameless: the engine keeps it on its disk and removes it with the container, however that ends.

@@ -21,6 +21,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from orchestrator.artifacts import sha256_of
 from orchestrator.errors import CaseFailure, Stage, Symptom, UsageError
+from orchestrator.runtimes import RUNNERS
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "docker" / "requirements"
@@ -57,6 +58,12 @@ class Recipe:
 def names() -> tuple[str, ...]:
     """Every image that can be built: one for each requirements file."""
     return tuple(sorted(path.stem for path in REQUIREMENTS.glob("*.txt")))
+
+
+def common() -> tuple[str, ...]:
+    """Those that every machine can use: the others have gigabytes of CUDA in them, and are built on demand."""
+    for_gpus = {kind.image for kind in RUNNERS.values() if kind.needs_gpu}
+    return tuple(name for name in names() if name not in for_gpus)
 
 
 def build(image: str, on_build: Callable[[str], None] | None = None) -> str:
@@ -241,7 +248,7 @@ def _failure(message: str) -> CaseFailure:
 
 
 def main(images: Sequence[str]) -> int:
-    """Builds the named images, all when none is named; prints the reference of each.
+    """Builds the named images, the common ones when none is named; prints the reference of each.
 
     Without an engine there is nothing to build for; that is an error only where PORTBENCH_REQUIRE_DOCKER is set.
     """
@@ -251,7 +258,7 @@ def main(images: Sequence[str]) -> int:
         print(f"No images are built: no Docker engine can be used ({problem}).", file=sys.stderr)
         return 1 if os.environ.get("PORTBENCH_REQUIRE_DOCKER") else 0
     try:
-        for image in images or names():
+        for image in images or common():
             print(
                 build(image, lambda reference: print(f"building {reference}", file=sys.stderr, flush=True)), flush=True
             )
