@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SUITE ?= quick
 RUNNERS ?=
 OUT ?=
+IMAGES ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,6 +34,10 @@ test: setup images ## Lint, type check and test
 test-study: setup ## Every network of the study to every format, with hardly any training; a quarter of an hour
 	$(BIN)/pytest -m study
 
+.PHONY: gpu-check
+gpu-check: ## The runners for GPUs on this machine, without .venv and engine: make gpu-check PYTHON=/path/to/python [OUT=FILE]
+	@PYTHONPATH="$(CURDIR):$(CURDIR)/proto" $(PYTHON) -m tests.gpu_check $(OUT)
+
 .PHONY: benchmarks
 benchmarks: setup ## What the harness itself costs, as JSON: make benchmarks [OUT=FILE]
 	$(BIN)/python -m benchmarks $(if $(OUT),--out $(OUT))
@@ -56,8 +61,8 @@ $(STUBS): proto/runner_api/v1/runner.proto $(VENV)/.installed
 	touch $@
 
 .PHONY: images
-images: setup ## Build the runners' images that changed, where a Docker engine answers
-	$(BIN)/python -m orchestrator.launch.images
+images: setup ## Build the runners' images that changed, where a Docker engine answers: make images [IMAGES="pytorch-cuda ..."]
+	$(BIN)/python -m orchestrator.launch.images $(IMAGES)
 
 .PHONY: lock
 lock: setup ## Resolve the pinned requirements of the build host and of every image anew
