@@ -11,11 +11,12 @@ import pytest
 
 from orchestrator.errors import Stage, Symptom
 from runners import trial
-from runners.adapters import Placement
-from runners.failure import Failure
+from runners.adapters import Array, Arrays, Placement
+from runners.failure import Failure, unexpected
+from runners.jobs import Plan, Session, StopRule
 from runners.measure import device
 from tests.runners import models
-from tests.runners.runner import failing
+from tests.runners.runner import archive, failing
 from tests.runners.test_contract import RunnerOf
 
 NO_DRIVER = "there is no NVIDIA driver here: install it"
@@ -52,6 +53,7 @@ def test_without_tensorrt_its_runner_says_what_to_install(runner_of: RunnerOf) -
         runner.client.describe()
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_session_without_the_provider_that_was_asked_for_is_not_loaded(tmp_path: Path) -> None:
     """As where a GPU is there and the provider's libraries are not: ONNX Runtime itself would go on with the CPU."""
     from runners.adapters import onnxruntime
@@ -199,6 +201,54 @@ def test_the_device_s_memory_is_the_difference_of_two_states_and_never_negative(
     assert device.delta_bytes({}, {"unread": "why"}) == 0
 
 
+class ModelOnGpu:
+    """A model whose runtime says that it is on the GPU."""
+
+    inputs = ()
+
+    def bind(self, inputs: Arrays, _compute_only: bool) -> Callable[[], object]:
+        return lambda: inputs
+
+    def fetch(self, result: Any) -> dict[str, Array]:
+        return dict(result)
+
+    def placement(self) -> Placement:
+        return Placement({"cuda:0": 1}, "tensors")
+
+    def device_peak_bytes(self) -> int:
+        return 700
+
+    def threads_in_force(self) -> dict[str, int]:
+        return {"intra_op": 1}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("memory", [False, True], ids=["timing", "memory"])
+def test_a_trial_reads_the_device_before_and_after_and_its_memory_in_trials_for_memory_only(
+    memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = SimpleNamespace(
+        FORMATS=("onnx",), MEASURES=True, devices=lambda: ["cuda:0"], load=lambda *_: ModelOnGpu()
+    )
+    states = iter([{"memory_used_bytes": 100.0}, {"memory_used_bytes": 1100.0}])
+    monkeypatch.setattr(trial, "import_runtime", lambda _: adapter)
+    monkeypatch.setattr(device, "state", lambda _: next(states))
+    inputs = tmp_path / "inputs.npz"
+    inputs.write_bytes(archive(models.inputs(2)))
+    session = Session("double", "no artifact", "onnx", "cuda:0", 1)
+    rule = StopRule(1, 0, 0, 1_000_000, 1_000_000)
+    result = trial.run(session, Plan(memory, str(inputs), 2, False, 0.0), rule, lambda _: None)
+    assert (result["device_before"], result["device_after"]) == (
+        {"memory_used_bytes": 100},
+        {"memory_used_bytes": 1100},
+    )
+    assert result["placement"] == {"counts": {"cuda:0": 1}, "unit": "tensors"}
+    told = {name: figure for name, figure in result.get("memory", {}).items() if name.startswith("device")}
+    assert told == ({"device_peak_bytes": 700, "device_delta_bytes": 1000} if memory else {})
+
+
 @pytest.mark.usefixtures("nvml")
 def test_a_provider_that_was_built_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     from runners.adapters import onnxruntime
@@ -216,3 +266,8 @@ def test_the_remedy_fits_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "the driver shows 2 CUDA devices" in device.remedy("cuda:7")
     monkeypatch.setattr(ctypes, "CDLL", lambda _: Driver(status=100))
     assert "cuInit: error 100" in device.remedy("cuda:0")
+
+
+def test_tensorflow_s_words_for_a_device_that_lacks_a_kernel_are_a_failure_of_placement() -> None:
+    for words in ("Cannot assign a device for operation gru/Foo", "Could not satisfy device specification '/GPU:0'"):
+        assert unexpected("infer", ValueError(words)).symptom == "placement"
