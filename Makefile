@@ -36,7 +36,7 @@ test-study: setup ## Every network of the study to every format, with hardly any
 
 .PHONY: gpu-check
 gpu-check: ## The runners for GPUs on this machine, without .venv and engine: make gpu-check PYTHON=/path/to/python [OUT=FILE]
-	@PYTHONPATH="$(CURDIR):$(CURDIR)/proto" $(PYTHON) -m tests.gpu_check $(OUT)
+	@PYTHONPATH="$(CURDIR):$(CURDIR)/proto$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) -m tests.gpu_check $(OUT)
 
 .PHONY: benchmarks
 benchmarks: setup ## What the harness itself costs, as JSON: make benchmarks [OUT=FILE]
