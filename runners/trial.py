@@ -14,10 +14,10 @@ from runners.measure.recorders import Recorder, TimeRecorder
 _HOLDERS: dict[str, tuple[str, ...]] = {
     "cpu": ("cpu", "CPUExecutionProvider"),
     "cuda": ("CUDAExecutionProvider", "TensorrtExecutionProvider"),  # and the device itself, which has a number
-    "cpu_only": ("cpu",),
-    "cpu_and_gpu": ("cpu", "gpu"),
-    "cpu_and_ne": ("cpu", "ne"),
-    "all": ("cpu", "gpu", "ne"),
+    "cpu_only": ("cpu", "undetermined"),
+    "cpu_and_gpu": ("cpu", "gpu", "undetermined"),
+    "cpu_and_ne": ("cpu", "neural-engine", "undetermined"),
+    "all": ("cpu", "gpu", "neural-engine", "undetermined"),
 }
 """Device, without its number -> what may hold a part of a graph that was asked to be there."""
 
@@ -47,7 +47,6 @@ def run(session: Session, plan: Plan, rule: StopRule, announce: Callable[[str], 
         raise Failure("measure", "refused", f"{session.runtime} is for answers only: its time and memory mean nothing")
     from runners import arrays  # here, because importing NumPy belongs to the first phase
 
-    placement = require_placement(model, session.device)
     batch = arrays.feed(model, arrays.read_batch(Path(plan.inputs), plan.batch_size))
     with phase("first"):
         call = model.bind(batch, plan.compute_only)
@@ -63,7 +62,7 @@ def run(session: Session, plan: Plan, rule: StopRule, announce: Callable[[str], 
         result["memory"]["device_peak_bytes"] = model.device_peak_bytes()
         result["memory"]["device_delta_bytes"] = device.delta_bytes(before, after)
     read_back = {
-        "placement": placement._asdict(),
+        "placement": require_placement(model, session.device)._asdict(),  # now, when asking disturbs nothing any more
         "threads_in_force": model.threads_in_force(),
         "device_before": before,
         "device_after": after,

@@ -4,13 +4,13 @@ import os
 
 import pytest
 
-from runners.measure import device
+from runners.measure import cuda
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What is marked `gpu` or `docker` is skipped without one, or fails where an engine is required, as in CI."""
-    if item.get_closest_marker("gpu") is not None and not device.cuda_devices():
-        pytest.skip(f"no GPU: {device.remedy('cuda:0')}")
+    if item.get_closest_marker("gpu") is not None and not cuda.devices():
+        pytest.skip(f"no GPU: {cuda.remedy('cuda:0')}")
     if item.get_closest_marker("docker") is not None:
         _require_engine()
 

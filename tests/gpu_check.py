@@ -40,7 +40,7 @@ class Checks:
 def _why(report: Any) -> str:
     """Of what was skipped the reason, of what failed the error's first line."""
     if report.skipped:
-        return str(report.longrepr[2])
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
     return str(crash.message if crash else report.longrepr or "").partition("\n")[0]
 
@@ -68,9 +68,9 @@ def _missing() -> str | None:
 
 
 def _no_gpu() -> str | None:
-    from runners.measure import device
+    from runners.measure import cuda
 
-    return None if device.cuda_devices() else f"no GPU: {device.remedy('cuda:0')}"
+    return None if cuda.devices() else f"no GPU: {cuda.remedy('cuda:0')}"
 
 
 def _generate_stubs() -> None:
@@ -89,9 +89,9 @@ def _run() -> Checks:
 
 
 def _write(checks: Sequence[dict[str, Any]], out: Path | None) -> int:
-    from runners.measure import device
+    from runners.measure import cuda
 
-    state, now = device.state("cuda:0"), datetime.now(UTC)
+    state, now = cuda.state("cuda:0"), datetime.now(UTC)
     verdicts = [check["verdict"] for check in checks]
     found = {
         "date": now.isoformat(timespec="seconds"),

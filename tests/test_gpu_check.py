@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from runners.measure import device
+from runners.measure import cuda
 from tests import gpu_check
 
 pytest_plugins = ["pytester"]
 
 
 def test_without_a_gpu_it_says_so_in_one_line(tmp_path: Path) -> None:
-    if device.cuda_devices():
+    if cuda.devices():
         pytest.skip("a CUDA device is here")
     command = [sys.executable, "-m", "tests.gpu_check", str(tmp_path / "found.json")]
     run = subprocess.run(command, cwd=gpu_check.ROOT, capture_output=True, text=True, check=False)
@@ -32,7 +32,7 @@ def test_it_fails_unless_something_passed_and_nothing_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdicts: list[str], code: int
 ) -> None:
     told = {"name": "NVIDIA T4", "driver_version": "580.95.05"}
-    monkeypatch.setattr(device, "state", {"cuda:0": told}.__getitem__)
+    monkeypatch.setattr(cuda, "state", {"cuda:0": told}.__getitem__)
     out = tmp_path / "evidence" / "found.json"
     checks = [{"check": str(number), "verdict": verdict} for number, verdict in enumerate(verdicts)]
     assert gpu_check._write(checks, out) == code

@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from runners.adapters import Array, Arrays, Placement, TensorSpec
 from runners.failure import Failure, words
-from runners.measure import device
+from runners.measure import cuda
 
 if "CUDAExecutionProvider" in ort.get_available_providers():
     ort.preload_dlls()  # CUDA's, from their own packages; other frameworks do that too while they are imported
@@ -39,7 +39,7 @@ def versions() -> dict[str, str]:
 
 def cuda_devices(provider: str) -> list[str]:
     """Where a provider of this build computes: a provider that was built is no device."""
-    return device.cuda_devices() if provider in ort.get_available_providers() else []
+    return cuda.devices() if provider in ort.get_available_providers() else []
 
 
 def load(path: Path, where: str, threads: int, provider: str) -> "OnnxRuntimeModel":

@@ -23,7 +23,7 @@ from orchestrator.recorder import Recorder
 from orchestrator.results.schema import Row
 from orchestrator.robustness.crafted import Source
 from orchestrator.suite import Suite
-from runners.measure import device
+from runners.measure import cuda
 from tests.runners import models
 
 SUITE = {
@@ -127,7 +127,7 @@ def test_a_failure_is_a_row_of_its_own_and_is_not_tried_again(
 
 
 def test_a_gpu_that_is_not_there_is_told_at_once_and_never_replaced(tmp_path: Path) -> None:
-    if device.cuda_devices():
+    if cuda.devices():
         pytest.skip("a CUDA device is here")
     host = Host(name="gpu-box", runners=(RunnerEntry(name="onnxruntime-cuda"),))
     check, trial = _rows_of({"good": MODELS["good"]}, Inventory(hosts=(host,)), tmp_path)

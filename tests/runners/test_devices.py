@@ -14,7 +14,7 @@ from runners import trial
 from runners.adapters import Array, Arrays, Placement
 from runners.failure import Failure, unexpected
 from runners.jobs import Plan, Session, StopRule
-from runners.measure import device
+from runners.measure import cuda, device
 from tests.runners import models
 from tests.runners.runner import archive, failing
 from tests.runners.test_contract import RunnerOf
@@ -24,7 +24,7 @@ NO_DRIVER = "there is no NVIDIA driver here: install it"
 
 @pytest.fixture
 def _without_driver() -> None:
-    if device.cuda_devices():
+    if cuda.devices():
         pytest.skip("a CUDA device is here")
 
 

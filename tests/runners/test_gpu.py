@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 
 from orchestrator.errors import Stage, Symptom
 from runner_api.v1 import runner_pb2 as api
-from runners.measure import device
+from runners.measure import cuda
 from tests.runners import models
 from tests.runners.runner import failing
 from tests.runners.test_contract import GPU, RunnerOf, Subject, subject_of
@@ -80,7 +80,7 @@ def test_tells_the_device_s_memory_and_state(subject: Subject, record_property: 
 
 
 def test_a_device_that_is_not_there_is_not_replaced(subject: Subject) -> None:
-    missing = f"cuda:{len(device.cuda_devices())}"
+    missing = f"cuda:{len(cuda.devices())}"
     session = subject.runner.session(models.dense(subject.form, subject.folder), subject.form, missing)
     with failing(Stage.LOAD, Symptom.UNAVAILABLE, f"asked for '{missing}': the driver shows"):
         subject.runner.client.measure(subject.runner.request(session, models.inputs(1)))
