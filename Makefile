@@ -6,6 +6,7 @@ OUT ?=
 IMAGES ?=
 
 VENV := .venv
+REQUIREMENTS := requirements.txt
 BIN := $(VENV)/bin
 STUBS := proto/runner_api/v1/runner_pb2.py
 
@@ -13,7 +14,7 @@ STUBS := proto/runner_api/v1/runner_pb2.py
 
 .PHONY: help
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
 .PHONY: bench
 bench: setup images ## Measure: make bench [SUITE=quick|FILE] [RUNNERS=FILE] [OUT=DIR]
@@ -45,11 +46,11 @@ benchmarks: setup ## What the harness itself costs, as JSON: make benchmarks [OU
 .PHONY: setup
 setup: $(VENV)/.installed proto ## Make .venv with everything in it; quick when nothing changed
 
-$(VENV)/.installed: requirements.txt pyproject.toml
+$(VENV)/.installed: $(REQUIREMENTS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "$(PYTHON) is not Python 3.11; name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --requirement $(REQUIREMENTS)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -64,10 +65,34 @@ $(STUBS): proto/runner_api/v1/runner.proto $(VENV)/.installed
 images: setup ## Build the runners' images that changed, where a Docker engine answers: make images [IMAGES="pytorch-cuda ..."]
 	$(BIN)/python -m orchestrator.launch.images $(IMAGES)
 
+# Core ML's runner lives on a Mac, outside of a container; it listens where LISTEN says, with the certificates in CERTS.
+LISTEN ?= 0.0.0.0:50051
+CERTS ?=
+STORE ?= $(HOME)/.cache/portbench/store
+COREML := .venv-coreml
+ON_A_MAC = $(if $(filter Darwin,$(shell uname -s)),,$(error Core ML runs on macOS only))
+ARGUMENTS = coreml --listen "$(LISTEN)" --store "$(STORE)" $(if $(CERTS),--certs "$(CERTS)")
+
+.PHONY: runner-coreml
+runner-coreml: setup-coreml ## On a Mac, serve Core ML until Ctrl-C: make runner-coreml CERTS=DIR [LISTEN=HOST:PORT] [STORE=DIR]
+	$(COREML)/bin/python -m runners $(ARGUMENTS)
+
+.PHONY: runner-coreml-install
+runner-coreml-install: setup-coreml ## The same from now on, at every login (a launchd agent)
+	$(COREML)/bin/python -m runners.launchd install $(ARGUMENTS)
+
+.PHONY: runner-coreml-remove
+runner-coreml-remove: setup-coreml ## Not any more
+	$(COREML)/bin/python -m runners.launchd remove coreml
+
+.PHONY: setup-coreml
+setup-coreml:
+	$(ON_A_MAC)@$(MAKE) --silent VENV=$(COREML) REQUIREMENTS=docker/requirements/coreml.txt proto
+
 .PHONY: lock
 lock: setup ## Resolve the pinned requirements of the build host and of every image anew
 	docker/lock.sh
 
 .PHONY: clean
 clean: ## Remove what was made here, but not the results
-	rm -rf $(VENV) build *.egg-info proto/runner_api/v1/*_pb2*
+	rm -rf $(VENV) $(COREML) build *.egg-info proto/runner_api/v1/*_pb2*

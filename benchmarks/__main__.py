@@ -5,10 +5,16 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import artifacts, queries, scale, trials
+from benchmarks import artifacts, hosts, queries, scale, trials
 from benchmarks.machine import description
 
-BENCHMARKS = {"trials": trials.run, "artifacts": artifacts.run, "queries": queries.run, "scale": scale.run}
+BENCHMARKS = {
+    "trials": trials.run,
+    "artifacts": artifacts.run,
+    "queries": queries.run,
+    "scale": scale.run,
+    "hosts": hosts.run,
+}
 
 
 def main() -> None:

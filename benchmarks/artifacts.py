@@ -65,9 +65,9 @@ def _copy(source: Path, target: Path) -> str:
 
 def _put(source: Path, sha256: str) -> tuple[float, int]:
     """Seconds, and the growth of the server's peak of resident memory."""
-    with ProcessLauncher().start(RUNNERS["null"]) as launched, RunnerClient("null", launched.target) as client:
+    with ProcessLauncher().start(RUNNERS["null"]) as launched, RunnerClient("null", launched.endpoint) as client:
         client.describe()
-        server = listener(launched.target)
+        server = listener(launched.endpoint.target)
         before = psutil.Process(server).memory_info().rss
         _, put_s = timed(lambda: client.put_artifact(source, sha256))
         return put_s, _peak_bytes(server) - before

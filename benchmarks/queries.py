@@ -32,7 +32,7 @@ def run() -> dict[str, Any]:
     here, there, session = [], [], _here(subject)
     with (
         ProcessLauncher().start(RUNNERS["onnxruntime-cpu"]) as launched,
-        RunnerClient("onnxruntime-cpu", launched.target) as client,
+        RunnerClient("onnxruntime-cpu", launched.endpoint) as client,
         client.dialogue(_session(client, subject), _TIMEOUT_S) as model,
     ):
         model.ask({"input": images[:1]})  # a runner loads its model with the first question

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Resolves the pinned requirements anew: of the build host, then of every runner image to the same versions, so that both sides compute
-# alike. `uv` must find torch's CPU build: through UV_FIND_LINKS (a folder with its wheel) or UV_TORCH_BACKEND=cpu. Its local version
+# Resolves the pinned requirements anew: of the build host, then of every runner to the same versions, so that both sides compute alike.
+# `uv` must find torch's CPU build: through UV_FIND_LINKS (a folder with its wheel) or UV_TORCH_BACKEND=cpu. Its local version
 # ("+cpu") is not written down: it satisfies the plain one, and other machines have other builds.
 set -euo pipefail
 cd -- "$(dirname -- "$0")/.."
@@ -28,6 +28,7 @@ for source in docker/requirements/*.in; do
             (unset UV_FIND_LINKS UV_TORCH_BACKEND && lock "$target" "$source" --constraints requirements.txt)
             sed --in-place 's/^torch==/torch===/' "$target"
             ;;
+        */coreml.in) lock "$target" "$source" --constraints requirements.txt --python-platform aarch64-apple-darwin ;;
         *) lock "$target" "$source" --constraints requirements.txt ;;
     esac
 done

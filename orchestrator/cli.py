@@ -30,6 +30,10 @@ app = typer.Typer(
 )
 
 
+certs = typer.Typer(help="Certificates by which runners and orchestrator know each other.", no_args_is_help=True)
+app.add_typer(certs, name="certs")
+
+
 class LauncherName(StrEnum):
     """What starts the runners."""
 
@@ -88,6 +92,7 @@ def run(
     from rich.console import Console
 
     from orchestrator import campaign
+    from orchestrator.fleet import spread
     from orchestrator.inventory import load_inventory
     from orchestrator.plan import make_plan
     from orchestrator.progress import Narrator
@@ -97,11 +102,12 @@ def run(
         raise UsageError(f"--data-dir {data_dir}: there is no such folder; name the one that holds mnist/ and so on")
     wanted = load_suite(suite)
     inventory = load_inventory(runners, wanted.runtimes)
-    planned = make_plan(wanted, inventory)
+    spread_out = spread(inventory)
+    planned = make_plan(wanted, spread_out)
     folder = out or campaign.default_folder(wanted)
     store = campaign.open_folder(wanted, inventory, folder)
     with Narrator(Console(stderr=True)) as narrator:
-        campaign.run(planned, wanted, inventory, store, _launcher(launcher), narrator, data_dir)
+        campaign.run(planned, wanted, spread_out, store, _launcher(launcher), narrator, data_dir)
     cases = _show_table(folder)
     if any(case.status != "ok" or any(attack.status != "ok" for attack in case.attacks) for case in cases):
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -110,13 +116,14 @@ def run(
 @app.command()
 def plan(suite: SuiteArgument = "quick", runners: RunnersOption = None, as_json: JsonOption = False) -> None:
     """Show what `run` would measure, without doing anything."""
+    from orchestrator.fleet import spread
     from orchestrator.inventory import load_inventory
     from orchestrator.plan import make_plan
     from orchestrator.report import plan as report
     from orchestrator.suite import load_suite
 
     wanted = load_suite(suite)
-    planned = make_plan(wanted, load_inventory(runners, wanted.runtimes))
+    planned = make_plan(wanted, spread(load_inventory(runners, wanted.runtimes)))
     if as_json:
         _print_json(report.as_objects(planned, wanted))
     else:
@@ -195,12 +202,13 @@ def runners(
     runners: RunnersOption = None, launcher: LauncherOption = LauncherName.AUTO, as_json: JsonOption = False
 ) -> None:
     """Start or reach every runner of the inventory and show what it offers, or what is wrong."""
+    from orchestrator.fleet import spread
     from orchestrator.inventory import load_inventory
     from orchestrator.report import offers
     from orchestrator.runtimes import RUNTIMES
     from orchestrator.survey import survey
 
-    found = survey(load_inventory(runners, RUNTIMES), _launcher(launcher))
+    found = survey(spread(load_inventory(runners, RUNTIMES)), _launcher(launcher))
     if as_json:
         _print_json(offers.as_objects(found))
     else:
@@ -233,6 +241,35 @@ def selftest(launcher: LauncherOption = LauncherName.AUTO, as_json: JsonOption =
         _print(report.as_table(checks))
     if not all(check.ok for check in checks):
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@certs.command()
+def init() -> None:
+    """Make the private authority by which runners and orchestrator know each other, and the orchestrator's certificate.
+
+    It lies in ~/.config/portbench/certs, or where PORTBENCH_AUTHORITY says, and its key stays there.
+    """
+    from orchestrator.certificates import ORCHESTRATOR, Authority, default_folder
+
+    folder = default_folder()
+    _, issued = Authority.create(folder).issue([ORCHESTRATOR])
+    typer.echo(f"{folder}: an authority and this orchestrator's certificate, valid until {issued.expires_at:%Y-%m-%d}")
+    typer.echo("Next, for each machine with runners: portbench certs issue HOST")
+
+
+@certs.command()
+def issue(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Host names and IP addresses under which the runner is reached; or `orchestrator`."),
+    ],
+    days: Annotated[int, typer.Option(min=1, help="For how long it is valid.")] = 365,
+) -> None:
+    """Issue a runner's certificate, or renew it: a folder to copy to the runner, for its --certs."""
+    from orchestrator.certificates import Authority, default_folder
+
+    folder, issued = Authority(default_folder()).issue(names, days)
+    typer.echo(f"{folder}: valid until {issued.expires_at:%Y-%m-%d} for {', '.join(names)}")
 
 
 def _launcher(name: LauncherName) -> "Launcher":

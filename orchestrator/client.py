@@ -11,13 +11,16 @@ from typing import Any, Self
 import grpc
 import numpy as np
 from google.protobuf.message import DecodeError
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
 
+from orchestrator.endpoint import Endpoint
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import runner_pb2_grpc, wire
 from runner_api.v1.wire import CHUNK_BYTES, CONTRACT_VERSION, Tensors
 
+HEALTH_TIMEOUT_S = 10.0
 DESCRIBE_TIMEOUT_S = 120.0
 PUT_TIMEOUT_S = 3600.0
 # Beyond the time that the runner itself allows a trial, for its answer to travel.
@@ -46,14 +49,14 @@ class RunnerClient:
     `timeout`.
     """
 
-    def __init__(self, name: str, target: str) -> None:
+    def __init__(self, name: str, endpoint: Endpoint) -> None:
         self.name = name
-        self._target = target
-        self._channel = grpc.insecure_channel(
-            target,
-            options=[("grpc.enable_http_proxy", 0), ("grpc.service_config", json.dumps(RETRY_DESCRIBE))],
+        self._endpoint = endpoint
+        self._channel = endpoint.open(
+            [("grpc.enable_http_proxy", 0), ("grpc.service_config", json.dumps(RETRY_DESCRIBE))]
         )
         self._stub = runner_pb2_grpc.RunnerStub(self._channel)
+        self._health = health_pb2_grpc.HealthStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +84,16 @@ class RunnerClient:
                 f"{CONTRACT_VERSION}; install the same portbench on both sides",
             )
         return description
+
+    def health(self) -> str:
+        """As the standard health service says it: "serving", "not-serving" or "unknown"."""
+        try:
+            answer = self._health.Check(  # type: ignore[attr-defined]
+                health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_S
+            )
+        except grpc.RpcError as error:
+            raise self._failure(error, Stage.SHIP) from None
+        return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status).lower().replace("_", "-")
 
     def put_artifact(self, path: Path, sha256: str) -> int:
         """Sends the file unless the runner has it; returns the bytes of it that travelled."""
@@ -135,7 +148,7 @@ class RunnerClient:
         if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
             return CaseFailure(stage, Symptom.TIMEOUT, f"the runner {self.name} did not answer in time")
         if error.code() == grpc.StatusCode.UNAVAILABLE:
-            remedy = f"is it up at {self._target}?"
+            remedy = f"is it up at {self._endpoint.target}?"
             return CaseFailure(
                 stage, Symptom.UNAVAILABLE, f"the runner {self.name} does not answer ({details}); {remedy}"
             )

@@ -69,7 +69,7 @@ class HostRun:
         narrator: Narrator,
         turns: Mapping[str, threading.Lock],
     ) -> None:
-        """`turns` has a lock for each machine, by fingerprint: two hosts of an inventory may be one machine."""
+        """`turns` has a lock for each machine, by boot id: two hosts of an inventory may be one machine."""
         self._host = host
         self._turns = turns
         self._suite = suite
@@ -91,7 +91,7 @@ class HostRun:
             for entry in self._host.entries():
                 if entry.name in names and not self._stopped.is_set():
                     self._narrator.begin(f"{self._host.name}: starting {entry.name}")
-                    self._runners[entry.name] = bring_up(entry, self._launcher, stack)
+                    self._runners[entry.name] = bring_up(self._host, entry, self._launcher, stack)
             self._recorder.describe_runners(self._told())
             cases = resolve_threads(self._cases, self._available_cpus())
             trials = order_trials(cases, self._suite)
@@ -232,7 +232,7 @@ class HostRun:
 
         def unless_stopped() -> dict[str, Any]:
             try:
-                with self._turns[runner.description.host_fingerprint]:
+                with self._turns[runner.description.boot_id]:
                     return work()
             except Exception as error:
                 if self._stopped.is_set():

@@ -9,7 +9,7 @@ from google.protobuf.json_format import MessageToDict
 from orchestrator.artifacts import Artifact
 from orchestrator.client import RunnerClient
 from orchestrator.errors import CaseFailure, Stage, Symptom
-from orchestrator.inventory import RunnerEntry
+from orchestrator.inventory import Host, RunnerEntry
 from orchestrator.launch import Launched, Launcher, reach
 from orchestrator.preparation import Inputs
 from runner_api.v1 import runner_pb2 as api
@@ -33,19 +33,22 @@ class LiveRunner:
             self.client.put_artifact(file.path, file.sha256)
 
     def told(self) -> dict[str, Any]:
-        """For the campaign's description."""
+        """For the campaign's description: all that still holds after the machine's next start."""
         told: dict[str, Any] = MessageToDict(self.description, preserving_proto_field_name=True)
+        del told["boot_id"]
         return told | {"isolation": self.launched.isolation, "image_digest": self.launched.image_digest}
 
 
-def bring_up(entry: RunnerEntry, launcher: Launcher, stack: ExitStack) -> LiveRunner | CaseFailure:
-    """Starts or reaches a runner, until `stack` is closed; or why that failed."""
+def bring_up(host: Host, entry: RunnerEntry, launcher: Launcher, stack: ExitStack) -> LiveRunner | CaseFailure:
+    """Starts or reaches a runner of the host, until `stack` is closed; or why that failed."""
     try:
-        launched = stack.enter_context(reach(entry, launcher))
-        client = stack.enter_context(RunnerClient(entry.name, launched.target))
+        launched = stack.enter_context(reach(host, entry, launcher))
+        client = stack.enter_context(RunnerClient(entry.name, launched.endpoint))
         description = client.describe()
         if description.runtime != entry.kind.runtime:
-            found = f"the runner at {launched.target} is one of {description.runtime}, not {entry.kind.runtime}"
+            found = (
+                f"the runner at {launched.endpoint.target} is one of {description.runtime}, not {entry.kind.runtime}"
+            )
             raise CaseFailure(Stage.SHIP, Symptom.REFUSED, f"{found}; correct the address of {entry.name}")
         return LiveRunner(client, launched, description)
     except CaseFailure as failure:

@@ -1,9 +1,10 @@
-"""`python -m runners RUNTIME --listen ADDRESS --store DIR`: one runner."""
+"""`python -m runners RUNTIME --listen ADDRESS [--store DIR] [--certs DIR]`: one runner."""
 
 import argparse
 from pathlib import Path
 
 from runners.adapters import runtimes
+from runners.certificates import CertificateError, Certificates
 from runners.server import ListenError, serve
 
 
@@ -14,14 +15,28 @@ def main() -> None:
     )
     parser.add_argument("runtime", choices=runtimes())
     parser.add_argument(
-        "--listen", required=True, metavar="unix:PATH|HOST:PORT", help="a Unix socket or a loopback address"
+        "--listen",
+        required=True,
+        action="append",
+        metavar="unix:PATH|HOST:PORT",
+        help="where to answer; may be given more than once; beyond this machine it needs --certs",
     )
-    parser.add_argument("--store", required=True, type=Path, metavar="DIR", help="where artifacts are kept")
+    parser.add_argument(
+        "--certs", type=Path, metavar="DIR", help="mutual TLS with the folder's ca.crt, tls.crt and tls.key"
+    )
+    parser.add_argument(
+        "--store",
+        type=Path,
+        metavar="DIR",
+        help="where artifacts are kept; default: ~/.cache/portbench/runners/RUNTIME",
+    )
     parser.add_argument("--exit-on-stdin-eof", action="store_true", help="stop when standard input ends")
     arguments = parser.parse_args()
     try:
-        serve(arguments.runtime, arguments.listen, arguments.store, arguments.exit_on_stdin_eof)
-    except (ListenError, OSError) as error:
+        certificates = Certificates.read(arguments.certs) if arguments.certs else None
+        store = arguments.store or Path.home() / ".cache" / "portbench" / "runners" / arguments.runtime
+        serve(arguments.runtime, arguments.listen, store, certificates, arguments.exit_on_stdin_eof)
+    except (CertificateError, ListenError, OSError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
 
 

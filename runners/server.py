@@ -4,6 +4,7 @@ import ipaddress
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from concurrent import futures
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 
 from runner_api.v1 import runner_pb2, runner_pb2_grpc
 from runners.allocator import keep_freed_memory
+from runners.certificates import Certificates
 from runners.service import RunnerService
 from runners.store import Store
 from runners.supervisor import adopt_orphans
@@ -32,19 +34,25 @@ class ListenError(Exception):
     """The server cannot listen there; the message is one line."""
 
 
-def serve(runtime: str, listen: str, store: Path, exit_on_stdin_eof: bool) -> None:
+def serve(
+    runtime: str, listen: Sequence[str], store: Path, certificates: Certificates | None, exit_on_stdin_eof: bool
+) -> None:
     """Serves until SIGTERM or SIGINT, then grants running calls a few seconds; none at the end of standard input.
+
+    Prints where it listens, a line for each address.
 
     Args:
         runtime: name of an adapter.
-        listen: "unix:PATH", or "HOST:PORT" with a loopback address.
+        listen: one or more of "unix:PATH" and "HOST:PORT", port 0 for any that is free.
         store: folder of the artifacts.
+        certificates: for mutual TLS on each HOST:PORT; without them these must be loopback and are plain text.
         exit_on_stdin_eof: standard input is the lifeline of whoever started this server.
 
     Raises:
-        ListenError: another address, or one that is taken.
+        ListenError: another address, one that is taken, or one that wants certificates.
     """
-    require_private(listen)
+    for address in listen:
+        require_private(address, certificates)
     keep_freed_memory()
     adopt_orphans()
     server = grpc.server(futures.ThreadPoolExecutor(_THREADS), options=_OPTIONS)
@@ -52,31 +60,50 @@ def serve(runtime: str, listen: str, store: Path, exit_on_stdin_eof: bool) -> No
     healthy = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     reflection.enable_server_reflection((_RUNNER, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    try:
-        server.add_insecure_port(listen)
-    except RuntimeError as error:
-        raise ListenError(
-            f"cannot listen on {listen}: is the address taken, or its folder missing? ({error})"
-        ) from error
+    lines = [f"{runtime} listens on {_listen(server, address, certificates)}" for address in listen]
     server.start()
     for service in ("", _RUNNER):
         healthy.set(service, health_pb2.HealthCheckResponse.SERVING)
+    print(*lines, sep="\n", flush=True)
     drain_s = _wait_for_the_end(exit_on_stdin_eof)
     healthy.enter_graceful_shutdown()
     server.stop(drain_s).wait()
 
 
-def require_private(listen: str) -> None:
-    """There is no encryption yet: only a Unix socket or a loopback address will do.
+def require_private(address: str, certificates: Certificates | None) -> None:
+    """Nobody else may listen in or call: a Unix socket, a loopback address, or mutual TLS.
 
     Raises:
-        ListenError: anything else.
+        ListenError: something else.
     """
-    if listen.startswith("unix:"):
+    if address.startswith("unix:"):
         return
-    host, _, port = listen.rpartition(":")
-    if not port.isdigit() or not _is_loopback(host.strip("[]")):
-        raise ListenError(f"will not listen on {listen} in plain text; use unix:PATH or 127.0.0.1:PORT")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ListenError(f"cannot listen on {address!r}; give unix:PATH or HOST:PORT")
+    if certificates is None and not _is_loopback(host.strip("[]")):
+        raise ListenError(
+            f"will not listen on {address} in plain text; give --certs DIR, made by 'portbench certs init' and "
+            "'portbench certs issue NAME' on the orchestrator's machine, or use unix:PATH or 127.0.0.1:PORT"
+        )
+
+
+def _listen(server: grpc.Server, address: str, certificates: Certificates | None) -> str:
+    """Opens the address; returns it for people, with the port that was found and the certificate's fingerprint."""
+    on_socket = address.startswith("unix:")
+    try:
+        if on_socket or certificates is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, certificates.server_credentials())
+    except RuntimeError as error:
+        raise ListenError(
+            f"cannot listen on {address}: is the address taken, or its folder missing? ({error})"
+        ) from error
+    if on_socket:
+        return address
+    where = f"{address.rpartition(':')[0]}:{port}"
+    return f"{where}, certificate SHA-256 {certificates.fingerprint}" if certificates else f"{where}, plain text"
 
 
 def _is_loopback(host: str) -> bool:

@@ -15,7 +15,7 @@ from runner_api.v1 import runner_pb2_grpc, wire
 from runners import arrays
 from runners.failure import Failure, Stage, Symptom, unexpected
 from runners.jobs import Plan, Session, StopRule
-from runners.measure.environment import environment, fingerprint
+from runners.measure.environment import boot_id, environment, fingerprint
 from runners.measure.threads import available_cpus
 from runners.store import Store
 from runners.supervisor import Worker
@@ -61,6 +61,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
                 runtime=self._runtime,
                 available_cpus=available_cpus(),
                 host_fingerprint=fingerprint(),
+                boot_id=boot_id(),
                 environment=facts,
                 **self._describe(context),
             )

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runners.adapters import Adapter, Model, Placement, import_adapter
+from runners.adapters import Adapter, CompiledModel, Model, Placement, import_adapter
 from runners.failure import STAGE_OF_PHASE, Failure, Stage, unexpected, words
 from runners.jobs import Plan, Session, StopRule
 from runners.measure import device, timing
@@ -57,6 +57,9 @@ def run(session: Session, plan: Plan, rule: StopRule, announce: Callable[[str], 
     with phase("steady"):
         recorder.steady(call, rule, warmup)
     after = device.state(session.device)
+    if isinstance(model, CompiledModel) and not plan.memory:
+        with failing_at("load"), recorder.phase("cached_load"):
+            model.load_again()
     result = recorder.result()
     if plan.memory:
         result["memory"]["device_peak_bytes"] = model.device_peak_bytes()

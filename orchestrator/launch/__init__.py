@@ -1,11 +1,14 @@
-"""How a runner comes to life: in a container, as a process, or already up at an address."""
+"""How a runner comes to life: in a container, here or elsewhere, as a process, or already up at an address."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
-from orchestrator.inventory import RunnerEntry
+from orchestrator.endpoint import Endpoint
+from orchestrator.errors import CaseFailure, Stage, Symptom
+from orchestrator.inventory import Host, RunnerEntry
 from orchestrator.runtimes import RunnerKind
 
 Isolation = Literal["docker", "process", "remote"]
@@ -15,16 +18,18 @@ Isolation = Literal["docker", "process", "remote"]
 class Launched:
     """A runner that answers.
 
-    `target` is what a gRPC channel is opened on; `image_digest` is None where no image is involved. Of a runner that
-    was started here, `python` is the command that starts Python in a process beside it, in the same container if it
-    has one, and `store` is the folder of its artifacts as that process sees it.
+    `image_digest` is None where no image is involved or known; `certificate_ends` is until when the runner's
+    certificate is valid, None where it has none. Of a runner that was started here, `python` is the command that starts
+    Python in a process beside it, in the same container if it has one, and `store` is the folder of its artifacts as
+    that process sees it.
     """
 
-    target: str
+    endpoint: Endpoint
     isolation: Isolation
     image_digest: str | None = None
     python: tuple[str, ...] = ()
     store: str = ""
+    certificate_ends: datetime | None = None
 
 
 class Launcher(Protocol):
@@ -61,13 +66,38 @@ def choose_launcher(name: Literal["auto", "docker", "process"]) -> tuple[Launche
     )
 
 
-@contextmanager
-def reach(entry: RunnerEntry, launcher: Launcher) -> Iterator[Launched]:
-    """The runner of an inventory's entry: started here, or found at its address."""
-    from orchestrator.launch import remote
+def require_system(kind: RunnerKind, system: str, otherwise: str = "") -> None:
+    """Asks that runners of this kind can live on `system`, a `platform.system()`; `otherwise` ends the message.
 
-    if entry.address is None:
-        with launcher.start(entry.kind) as launched:
-            yield launched
-    else:
+    Raises:
+        CaseFailure: they cannot.
+    """
+    if kind.system not in (None, system):
+        only = "macOS" if kind.system == "Darwin" else kind.system
+        message = f"the runner {kind.name} runs on {only} only{otherwise and ', '}{otherwise}"
+        raise CaseFailure(Stage.SHIP, Symptom.UNAVAILABLE, message)
+
+
+@contextmanager
+def reach(host: Host, entry: RunnerEntry, launcher: Launcher) -> Iterator[Launched]:
+    """The runner of an inventory's entry: found at its address, else started, on the host's own engine if it has one.
+
+    Args:
+        host: on which it lives.
+        entry: of `host.entries()`.
+        launcher: of this machine.
+
+    Raises:
+        CaseFailure: it does not come up, or cannot be reached; the message says why and what to do.
+    """
+    if entry.address is not None:
+        from orchestrator.launch import remote
+
         yield remote.find(entry)
+        return
+    if host.docker is not None:
+        from orchestrator.launch.remote_docker import RemoteDockerLauncher
+
+        launcher = RemoteDockerLauncher(host.docker, host.machine)
+    with launcher.start(entry.kind) as launched:
+        yield launched

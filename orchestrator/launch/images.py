@@ -56,8 +56,9 @@ class Recipe:
 
 
 def names() -> tuple[str, ...]:
-    """Every image that can be built: one for each requirements file."""
-    return tuple(sorted(path.stem for path in REQUIREMENTS.glob("*.txt")))
+    """Every image that can be built: one for each requirements file of a runner that lives in containers."""
+    elsewhere = {kind.image for kind in RUNNERS.values() if kind.system not in (None, "Linux")}
+    return tuple(sorted({path.stem for path in REQUIREMENTS.glob("*.txt")} - elsewhere))
 
 
 def common() -> tuple[str, ...]:

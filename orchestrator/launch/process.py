@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.errors import CaseFailure, Stage, Symptom
-from orchestrator.launch import Launched
+from orchestrator.endpoint import Endpoint
+from orchestrator.launch import Launched, require_system
 from orchestrator.launch.readiness import wait_until_serving
 from orchestrator.runtimes import RunnerKind
 
@@ -25,17 +25,15 @@ class ProcessLauncher:
     @contextlib.contextmanager
     def start(self, kind: RunnerKind) -> Iterator[Launched]:
         """See Launcher. The runner ends with its standard input, so it also ends when this process is killed."""
-        if kind.system not in (None, platform.system()):
-            system = "macOS" if kind.system == "Darwin" else kind.system
-            raise CaseFailure(Stage.SHIP, Symptom.UNAVAILABLE, f"the runner {kind.name} runs on {system} only")
+        require_system(kind, platform.system())
         # The path of a Unix socket is limited to about 100 characters, hence the short prefix.
         with tempfile.TemporaryDirectory(prefix="pb-", ignore_cleanup_errors=True) as folder:
-            target = f"unix:{folder}/runner.sock"
+            endpoint = Endpoint(f"unix:{folder}/runner.sock")
             log, store = Path(folder) / "log", Path(folder) / "store"
-            process = _spawn(kind, target, store, log)
+            process = _spawn(kind, endpoint.target, store, log)
             try:
-                wait_until_serving(target, START_TIMEOUT_S, lambda: _death(process, kind, log))
-                yield Launched(target, "process", python=(sys.executable,), store=str(store))
+                wait_until_serving(endpoint, START_TIMEOUT_S, lambda: _death(process, kind, log))
+                yield Launched(endpoint, "process", python=(sys.executable,), store=str(store))
             finally:
                 _stop(process)
 

@@ -6,17 +6,18 @@ from collections.abc import Callable
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from orchestrator.endpoint import Endpoint
 from orchestrator.errors import CaseFailure, Stage, Symptom
 
 ATTEMPT_TIMEOUT_S = 1.0
 PAUSE_S = 0.05
 
 
-def wait_until_serving(target: str, timeout_s: float, death: Callable[[], str | None]) -> None:
-    """Returns once the runner at the gRPC `target` says SERVING.
+def wait_until_serving(endpoint: Endpoint, timeout_s: float, death: Callable[[], str | None]) -> None:
+    """Returns once the runner at `endpoint` says SERVING.
 
     Args:
-        target: what a plain-text channel is opened on.
+        endpoint: of the runner.
         timeout_s: seconds until the runner counts as unavailable.
         death: why the runner can no longer come up, None while it can.
 
@@ -26,12 +27,12 @@ def wait_until_serving(target: str, timeout_s: float, death: Callable[[], str | 
     deadline = time.monotonic() + timeout_s
     while True:
         # A new channel each time: a channel that failed once backs off for longer than a runner needs to start.
-        with grpc.insecure_channel(target) as channel:
+        with endpoint.open() as channel:
             if _serves(channel):
                 return
         reason = death()
         if reason is None and time.monotonic() > deadline:
-            reason = f"the runner at {target} did not answer within {timeout_s:.0f} s"
+            reason = f"the runner at {endpoint.target} did not answer within {timeout_s:.0f} s"
         if reason is not None:
             raise CaseFailure(Stage.SHIP, Symptom.UNAVAILABLE, reason)
         time.sleep(PAUSE_S)

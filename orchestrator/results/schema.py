@@ -306,7 +306,8 @@ class Row(Identity):
     placement: Placement | None = Field(default=None, description="where the graph ran; on timing and memory rows")
     threads_in_force: dict[str, int] | None = Field(default=None, description="asked back from the runtime, by pool")
     device_before: dict[str, JsonValue] | None = Field(
-        default=None, description="clocks, temperature and throttling of the device before the load; null of a CPU"
+        default=None,
+        description="clocks, temperature and throttling of the device before the load; null where it says nothing",
     )
     device_after: dict[str, JsonValue] | None = Field(
         default=None, description="the same after the steady phase; units are in the names"

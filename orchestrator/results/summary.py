@@ -82,6 +82,7 @@ class CaseSummary:
     kl_divergence: float | None = None
     batch_invariant: bool | None = None
     import_ns: float | None = None
+    cached_load_ns: float | None = None
     warmup_ns: float | None = None
     median_basis: str | None = None
     p90_ns: float | None = None
@@ -358,6 +359,7 @@ def _times(group: _Group) -> dict[str, Any]:
     return {
         "import_ns": _middle([section.import_ns for section in sections]),
         "load_ns": _middle([section.load_ns for section in sections]),
+        "cached_load_ns": _middle([each.cached_load_ns for each in sections if each.cached_load_ns is not None]),
         "first_ns": _middle([section.first_ns for section in sections]),
         "warmup_ns": _middle([section.warmup_ns for section in sections]),
         "median_ns": estimate.value,

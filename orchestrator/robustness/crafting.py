@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from orchestrator.artifacts import JSON
 from orchestrator.cases import Attack
 from orchestrator.client import RunnerClient
+from orchestrator.endpoint import Endpoint
 from orchestrator.robustness import ATTACKS, decision
 from orchestrator.robustness.chunks import Arrays, in_chunks
 from runner_api.v1 import runner_pb2 as api
@@ -53,7 +54,7 @@ def on_source(
 def on_runner(
     *,
     runner: str,
-    address: str,
+    endpoint: dict[str, str | None],
     session: dict[str, Any],
     answers_timeout_s: float,
     inputs: str,
@@ -66,7 +67,7 @@ def on_runner(
 
     Args:
         runner: its name.
-        address: its gRPC target; it has the artifact already.
+        endpoint: the texts of its Endpoint; it has the artifact already.
         session: the fields of the contract's Session.
         answers_timeout_s: for all answers together.
         inputs: as for `on_source`, and so are all below.
@@ -79,7 +80,10 @@ def on_runner(
         CaseFailure: as `RunnerClient.predict`; finished chunks are kept.
     """
     wanted, given = Attack(**attack), _read(inputs)
-    with RunnerClient(runner, address) as client, client.dialogue(api.Session(**session), answers_timeout_s) as model:
+    with (
+        RunnerClient(runner, Endpoint.from_texts(endpoint)) as client,
+        client.dialogue(api.Session(**session), answers_timeout_s) as model,
+    ):
         work = decision.attacking(wanted, lambda batch: model.ask({"input": batch}), given, seed)
         return _write(wanted, len(given), work, chunks, target)
 

@@ -100,7 +100,7 @@ class Replayer:
                 stage=Stage.ATTACK,
                 on_told=on_told,
                 runner=self._runner.client.name,
-                address=self._runner.launched.target,
+                endpoint={**self._runner.launched.endpoint.as_texts()},
                 session=MessageToDict(self._session, preserving_proto_field_name=True),
                 answers_timeout_s=self._timeout_s,
                 inputs=str(targets.artifact.path),

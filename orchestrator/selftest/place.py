@@ -117,6 +117,6 @@ def place(launcher: Launcher, runner: str) -> Iterator[Place]:
     Raises:
         CaseFailure: it does not come up.
     """
-    with launcher.start(RUNNERS[runner]) as launched, RunnerClient(runner, launched.target) as client:
+    with launcher.start(RUNNERS[runner]) as launched, RunnerClient(runner, launched.endpoint) as client:
         client.describe()
         yield Place(client, launched)

@@ -24,7 +24,7 @@ def check(place: Place, subject: Subject, window_s: float) -> list[Check]:
     Raises:
         CaseFailure: measure, unavailable: the server's process cannot be seen from here.
     """
-    server = psutil.Process(listener(place.launched.target))
+    server = psutil.Process(listener(place.launched.endpoint.target))
     shares: list[float] = []
 
     def watch(phase: str) -> None:

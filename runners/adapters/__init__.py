@@ -9,7 +9,7 @@ arrays come in and go out, so nothing above an adapter knows a framework.
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, cast, runtime_checkable
 
 if TYPE_CHECKING:  # NumPy is imported with a framework, as part of what that costs
     from numpy.typing import NDArray
@@ -70,6 +70,14 @@ class Model(Protocol):
 
     def close(self) -> None:
         """Frees what the model holds."""
+
+
+@runtime_checkable
+class CompiledModel(Protocol):
+    """A model whose runtime keeps what it compiled, so that there is a second time of loading."""
+
+    def load_again(self) -> None:
+        """Loads what was compiled, beside what is loaded already, and lets it go."""
 
 
 class Adapter(Protocol):

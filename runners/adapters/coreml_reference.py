@@ -15,15 +15,14 @@ from collections.abc import Callable
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from runners.adapters import Arrays, Placement, TensorSpec
+from runners.adapters import Array, Arrays, Placement, TensorSpec
 from runners.adapters._mil import package, program
-from runners.adapters._mil.inputs import Input, read_inputs
-from runners.failure import Failure
+from runners.adapters._mil.inputs import Input, cut, joined, read_inputs
 
 FORMATS = ("coreml",)
 MEASURES = False
@@ -50,7 +49,7 @@ def load(path: Path, device: str, threads: int) -> "Model":
     torch.set_num_threads(threads)
     with package.opened(path) as opened:
         loaded = program.load_program(opened)
-        return Model(loaded, read_inputs(opened.specification, loaded.inputs))
+        return Model(loaded, read_inputs(opened.specification))
 
 
 class Model:
@@ -72,14 +71,16 @@ class Model:
             Failure: (infer, refused) a number of samples or another size outside of what the package takes.
         """
         del compute_only  # nothing is copied to a device
-        slices = [
-            {given.name: given.fitted(part[given.name]) for given in self._inputs} for part in self._slices(inputs)
+        pieces = [
+            {given.name: _tensor(piece[given.name], given.dtype) for given in self._inputs}
+            for piece in cut(self._inputs, inputs)
         ]
-        return partial(self._evaluate, slices)
+        return partial(self._evaluate, pieces)
 
-    def fetch(self, result: object) -> dict[str, NDArray[Any]]:
+    def fetch(self, result: object) -> dict[str, Array]:
         """Outputs by the program's names, in the types that it declares."""
-        return {name: tensor.numpy() for name, tensor in cast("dict[str, torch.Tensor]", result).items()}
+        answers = cast("list[dict[str, torch.Tensor]]", result)
+        return joined([{name: tensor.numpy() for name, tensor in answer.items()} for answer in answers])
 
     def placement(self) -> Placement:
         """Every operation runs here."""
@@ -96,34 +97,10 @@ class Model:
     def close(self) -> None:
         """Nothing outlives the object."""
 
-    def _slices(self, inputs: Arrays) -> list[Arrays]:
-        choices = {given.batch_sizes for given in self._inputs}
-        sizes = choices.pop() if len(choices) == 1 else None
-        if sizes is None:
-            return [inputs]
-        count = max(len(inputs[given.name]) for given in self._inputs)
-        slices: list[Arrays] = []
-        start = 0
-        while not slices or start < count:
-            size = next((size for size in sizes if size <= count - start), None)
-            if size is None:
-                words = " or ".join(map(str, sizes))
-                message = f"the package takes batches of {words}: {count} samples cannot be cut into them"
-                raise Failure("infer", "refused", message)
-            slices.append({name: array[start : start + size] for name, array in inputs.items()})
-            start += size
-        return slices
-
-    def _evaluate(self, slices: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        answers = [self._program.evaluate(part) for part in slices]
-        if len(answers) == 1:
-            return answers[0]
-        return {name: _joined(name, [answer[name] for answer in answers]) for name in answers[0]}
+    def _evaluate(self, pieces: list[dict[str, torch.Tensor]]) -> list[dict[str, torch.Tensor]]:
+        return [self._program.evaluate(piece) for piece in pieces]
 
 
-def _joined(name: str, parts: list[torch.Tensor]) -> torch.Tensor:
-    if parts[0].dim() == 0:
-        raise Failure(
-            "infer", "refused", f"output {name!r} is one number a batch: ask for the package's own batch size"
-        )
-    return torch.cat(parts)
+def _tensor(array: Array, dtype: str) -> torch.Tensor:
+    """As in Core ML, floating point is rounded to the declared precision."""
+    return torch.from_numpy(np.array(array, dtype))  # a copy: what the archive or the wire gave may be read-only

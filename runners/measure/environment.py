@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from runners.measure import cgroup, threads
+from runners.measure import cgroup, sysctl, threads
 
 Fact: TypeAlias = str | float | bool | list[float] | dict[str, str] | dict[str, float]
 
@@ -18,9 +18,14 @@ _MODEL_FIELDS = ("model name", "Model", "cpu model", "Hardware")
 
 
 def fingerprint() -> str:
-    """Identifies the machine: equal in and outside a container and after a restart; another one with another kernel."""
+    """Identifies the kind of machine: equal in and outside a container and after a restart, not with another kernel."""
     facts = (cpu_model(), str(os.cpu_count()), str(memory_bytes()), platform.machine(), platform.release())
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+
+def boot_id() -> str:
+    """Identifies this very machine until it restarts, in and outside a container."""
+    return _read("/proc/sys/kernel/random/boot_id") or sysctl.text("kern.bootsessionuuid") or fingerprint()
 
 
 def environment() -> dict[str, Fact]:
@@ -44,10 +49,15 @@ def environment() -> dict[str, Fact]:
         "memory_limit_bytes": cgroup.memory_limit_bytes(),
         "transparent_huge_pages": _chosen("/sys/kernel/mm/transparent_hugepage/enabled"),
         "clock_source": _read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        "hypervisor": "hypervisor" in _cpuinfo().get("flags", "").split(),
+        "hypervisor": "hypervisor" in _cpuinfo().get("flags", "").split() or sysctl.number("kern.hv_vmm_present") == 1,
         "system": platform.system(),
         "kernel": platform.release(),
         "machine": platform.machine(),
+        "macos": platform.mac_ver()[0] or None,
+        "mac_model": sysctl.text("hw.model"),
+        "performance_cores": sysctl.number("hw.perflevel0.physicalcpu"),
+        "efficiency_cores": sysctl.number("hw.perflevel1.physicalcpu"),
+        "rosetta": sysctl.number("sysctl.proc_translated"),
         "libc": " ".join(platform.libc_ver()).strip() or None,
         "python": platform.python_version(),
         "in_container": _in_container(),
@@ -60,7 +70,7 @@ def cpu_model() -> str:
     """As the processor calls itself."""
     fields = _cpuinfo()
     named = next((fields[name] for name in _MODEL_FIELDS if name in fields), None)
-    return named or _sysctl("machdep.cpu.brand_string") or platform.processor() or platform.machine()
+    return named or sysctl.text("machdep.cpu.brand_string") or platform.processor() or platform.machine()
 
 
 def memory_bytes() -> int:
@@ -116,10 +126,6 @@ def _read(file: str | Path) -> str | None:
         return Path(file).read_text().strip()
     except OSError:
         return None
-
-
-def _sysctl(name: str) -> str | None:
-    return _output(["sysctl", "-n", name]) if platform.system() == "Darwin" else None
 
 
 def _output(command: list[str]) -> str | None:

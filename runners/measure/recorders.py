@@ -51,5 +51,6 @@ class TimeRecorder:
 
     def result(self) -> dict[str, Any]:
         """Phases and Timing."""
-        phases = {f"{name}_ns": self._durations_ns[name] for name in ("import", "load", "first", "warmup")}
+        names = ("import", "load", "first", "warmup", "cached_load")
+        phases = {f"{name}_ns": self._durations_ns.get(name, 0) for name in names}
         return {"phases": {**phases, "warmup_samples": self._warmup_samples}, "timing": self._timing}

@@ -18,6 +18,7 @@ from docker.models.containers import Container
 
 from orchestrator.client import RunnerClient
 from orchestrator.errors import CaseFailure, UsageError
+from orchestrator.launch import container as container_module
 from orchestrator.launch import docker as launcher_module
 from orchestrator.launch import images
 from orchestrator.launch.docker import DockerLauncher
@@ -70,7 +71,7 @@ def test_engine_enforces_every_hardening(null_runner: Container, engine: docker.
     }
     assert configuration["Healthcheck"]["Test"] == ["NONE"]
     assert (configuration["OpenStdin"], configuration["StdinOnce"]) == (True, True)
-    assert configuration["Labels"][launcher_module.LABEL] == "null"
+    assert configuration["Labels"][container_module.LABEL] == "null"
 
 
 def test_process_inside_has_no_rights_and_no_network(null_runner: Container) -> None:
@@ -101,16 +102,16 @@ def test_runner_describes_itself_and_is_gone_afterwards(
     engine: docker.DockerClient, container_of: ContainerOf, kind: RunnerKind
 ) -> None:
     with DockerLauncher().start(kind) as launched:
-        container = container_of(launched.target)
+        container = container_of(launched.endpoint.target)
         assert launched.isolation == "docker"
         assert launched.image_digest == engine.images.get(images.build(kind.image)).id
-        with RunnerClient(kind.name, launched.target) as client:
+        with RunnerClient(kind.name, launched.endpoint) as client:
             description = client.describe()
     assert description.runtime == kind.runtime
     assert set(description.formats) >= set(kind.formats)
     assert set(description.devices) >= set(kind.devices)
     assert is_gone(engine, container)
-    assert not Path(launched.target.removeprefix("unix:")).parent.exists()
+    assert not Path(launched.endpoint.target.removeprefix("unix:")).parent.exists()
 
 
 def test_runner_is_gone_after_its_orchestrator_was_killed(
@@ -121,7 +122,7 @@ def test_runner_is_gone_after_its_orchestrator_was_killed(
         "from orchestrator.launch.docker import DockerLauncher\n"
         "from orchestrator.runtimes import RUNNERS as kinds\n"
         "with DockerLauncher().start(kinds['null']) as launched:\n"
-        "    print(launched.target, flush=True)\n"
+        "    print(launched.endpoint.target, flush=True)\n"
         "    time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as orchestrator:
@@ -171,7 +172,7 @@ def test_runner_for_a_gpu_without_one_is_refused_with_a_remedy(engine: docker.Do
 
 def test_runner_that_compiles_may_load_what_it_compiled(container_of: ContainerOf) -> None:
     with DockerLauncher().start(replace(RUNNERS["null"], compiles=True)) as launched:
-        options = inside(container_of(launched.target), "grep ' /tmp ' /proc/mounts")
+        options = inside(container_of(launched.endpoint.target), "grep ' /tmp ' /proc/mounts")
     assert "size=1048576k" in options
     assert "noexec" not in options
 

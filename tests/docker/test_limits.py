@@ -41,8 +41,8 @@ def test_as_many_threads_work_as_affinity_and_quota_allow(
     container_of: ContainerOf, runner: str, form: str, tmp_path: Path
 ) -> None:
     model = models.dense(form, tmp_path, weights=WIDE, bias=np.zeros(1024, np.float32))
-    with DockerLauncher().start(RUNNERS[runner]) as launched, RunnerClient(runner, launched.target) as client:
-        container = container_of(launched.target)
+    with DockerLauncher().start(RUNNERS[runner]) as launched, RunnerClient(runner, launched.endpoint) as client:
+        container = container_of(launched.endpoint.target)
         for limits, allowed in (({}, CPUS), (ONE_CPU, 1), (FIRST_CPU, 1)):
             if limits:
                 container.update(**limits)
@@ -54,9 +54,9 @@ def test_as_many_threads_work_as_affinity_and_quota_allow(
 
 def test_a_runtime_beyond_the_container_s_memory_ends_alone(container_of: ContainerOf, tmp_path: Path) -> None:
     with DockerLauncher().start(RUNNERS["onnxruntime-cpu"]) as launched:
-        container = container_of(launched.target)
+        container = container_of(launched.endpoint.target)
         container.update(mem_limit="1g", memswap_limit="1g")
-        with RunnerClient("onnxruntime-cpu", launched.target) as client:
+        with RunnerClient("onnxruntime-cpu", launched.endpoint) as client:
             greedy = ordered(client, models.greedy_onnx(1 << 29), "onnx", models.inputs(1), tmp_path)
             with failing(Stage.INFER, Symptom.OUT_OF_MEMORY, "give the runner more"):
                 client.measure(greedy)

@@ -103,6 +103,7 @@ def timing(samples_ns: Sequence[int], busy: Sequence[bool] | None = None, **fiel
     section = TimingSection(
         import_ns=1_000_000_000,
         load_ns=12_000_000,
+        cached_load_ns=3_000_000,
         first_ns=1_500_000,
         warmup_ns=50_000_000,
         warmup_samples=20,

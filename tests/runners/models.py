@@ -1,6 +1,7 @@
 """Tiny models in every format: all compute relu(x W + b), so that plain NumPy knows the answers."""
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 FEATURES = 4
+MOST_SAMPLES = 1 << 18
+"""Where a format wants a bound."""
 WEIGHTS = np.random.default_rng(7).normal(size=(FEATURES, 3)).astype(np.float32)
 BIAS = np.array([0.5, -0.5, 0.0], np.float32)
 
@@ -28,12 +31,13 @@ def answers(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 def dense(
     form: str,
     folder: Path,
-    batch: int | None = None,
+    batch: Any = None,
     bias: NDArray[np.float32] = BIAS,
     weights: NDArray[np.float32] = WEIGHTS,
 ) -> bytes:
-    """The model as an artifact of the format `form`; `batch` fixes its batch size."""
-    return {"onnx": _dense_onnx, "pt2": _dense_pt2, "keras": _dense_keras}[form](folder, batch, bias, weights)
+    """The model as an artifact of the format `form`; `batch` fixes its batch size, or several of a Core ML package."""
+    makers = {"onnx": _dense_onnx, "pt2": _dense_pt2, "keras": _dense_keras, "coreml": _dense_coreml}
+    return makers[form](folder, batch, bias, weights)
 
 
 def _dense_onnx(folder: Path, batch: int | None, bias: NDArray[np.float32], weights: NDArray[np.float32]) -> bytes:
@@ -66,6 +70,28 @@ def _dense_keras(folder: Path, batch: int | None, bias: NDArray[np.float32], wei
     model.set_weights([weights, bias])
     model.save(folder / "model.keras")
     return (folder / "model.keras").read_bytes()
+
+
+def _dense_coreml(folder: Path, batch: Any, bias: NDArray[np.float32], weights: NDArray[np.float32]) -> bytes:
+    import coremltools as ct
+    from coremltools.converters.mil import Builder
+
+    sizes = batch if isinstance(batch, tuple) else (batch or ct.RangeDim(1, MOST_SAMPLES),)
+    shapes = [ct.Shape((size, len(weights))) for size in sizes]
+    given = ct.TensorType("x", shapes[0] if len(shapes) == 1 else ct.EnumeratedShapes(shapes), np.float32)
+
+    def function(x: Any) -> Any:
+        return Builder.relu(x=Builder.linear(x=x, weight=weights.T, bias=bias))
+
+    program = Builder.program(input_specs=[Builder.TensorSpec(given.shape.symbolic_shape)])(function)
+    package = folder / "model.mlpackage"
+    options = {"compute_precision": ct.precision.FLOAT32, "minimum_deployment_target": ct.target.macOS13}
+    ct.convert(program, inputs=[given], skip_model_load=True, **options).save(str(package))
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        for path in sorted(package.rglob("*")):
+            packed.write(path, path.relative_to(package))
+    return file.getvalue()
 
 
 def endless_onnx() -> bytes:

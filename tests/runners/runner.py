@@ -19,6 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from orchestrator.client import RunnerClient
+from orchestrator.endpoint import Endpoint
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.launch.readiness import wait_until_serving
 from runner_api.v1 import runner_pb2 as api
@@ -95,8 +96,8 @@ def running(runtime: str) -> Iterator[Runner]:
         )
         assert process.stdin
         try:
-            wait_until_serving(target, 60, lambda: None if process.poll() is None else "it ended")
-            with RunnerClient(runtime, target) as client, grpc.insecure_channel(target) as channel:
+            wait_until_serving(Endpoint(target), 60, lambda: None if process.poll() is None else "it ended")
+            with RunnerClient(runtime, Endpoint(target)) as client, grpc.insecure_channel(target) as channel:
                 yield Runner(target, process, client, runner_pb2_grpc.RunnerStub(channel), Path(folder))
         finally:
             process.stdin.close()

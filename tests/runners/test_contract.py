@@ -1,5 +1,6 @@
 """What every adapter must do, asked through the contract of real runners with real tiny models."""
 
+import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,10 +30,12 @@ class Engine(NamedTuple):
     holder: str
 
 
+ON_A_MAC = pytest.mark.skipif(platform.system() != "Darwin", reason="Core ML runs on macOS only")
 CPU = [
-    Engine("onnxruntime", "onnx", "onnxruntime", "cpu", "CPUExecutionProvider"),
-    Engine("pytorch", "pt2", "torch", "cpu", "cpu"),
-    Engine("keras", "keras", "tensorflow", "cpu", "cpu"),
+    pytest.param(Engine("onnxruntime", "onnx", "onnxruntime", "cpu", "CPUExecutionProvider"), id="onnxruntime"),
+    pytest.param(Engine("pytorch", "pt2", "torch", "cpu", "cpu"), id="pytorch"),
+    pytest.param(Engine("keras", "keras", "tensorflow", "cpu", "cpu"), id="keras"),
+    pytest.param(Engine("coreml", "coreml", "coremltools", "cpu_only", "cpu"), id="coreml", marks=ON_A_MAC),
 ]
 GPU = [
     pytest.param(engine, marks=pytest.mark.gpu, id=f"{engine.runtime}-cuda")
@@ -60,7 +63,11 @@ class Subject:
 
     def session(self, **details: Any) -> api.Session:
         """Of the dense model; see models.dense."""
-        return self.runner.session(models.dense(self.form, self.folder, **details), self.form, self.engine.device)
+        return self.session_of(models.dense(self.form, self.folder, **details))
+
+    def session_of(self, artifact: bytes) -> api.Session:
+        """Of any artifact."""
+        return self.runner.session(artifact, self.form, self.engine.device)
 
     def measure(self, session: api.Session, samples: NDArray[Any]) -> api.TrialResult:
         """A timing trial."""
@@ -75,7 +82,7 @@ class Subject:
 def subject_of(engine: Engine, runner_of: RunnerOf, folder: Path) -> Subject:
     """The engine, unless it is one for GPUs that this interpreter does not have: then the test is skipped."""
     runner = runner_of(engine.runtime)
-    if engine.device != "cpu":
+    if engine.device.startswith("cuda:"):
         try:
             devices = runner.client.describe().devices
         except CaseFailure as failure:
@@ -85,7 +92,7 @@ def subject_of(engine: Engine, runner_of: RunnerOf, folder: Path) -> Subject:
     return Subject(engine, runner, folder)
 
 
-@pytest.fixture(params=[*(pytest.param(engine, id=engine.runtime) for engine in CPU), *GPU])
+@pytest.fixture(params=[*CPU, *GPU])
 def subject(request: pytest.FixtureRequest, runner_of: RunnerOf, tmp_path: Path) -> Subject:
     """Each engine in turn."""
     return subject_of(request.param, runner_of, tmp_path)
@@ -96,7 +103,8 @@ def test_describes_itself(subject: Subject) -> None:
     assert described.runtime == subject.engine.runtime
     assert described.formats == [subject.form]
     assert subject.engine.device in described.devices
-    assert {subject.engine.library, "numpy", "scipy-openblas"} <= set(described.versions)
+    assert {subject.engine.library, "numpy"} <= set(described.versions)
+    assert {"scipy-openblas", "accelerate"} & set(described.versions)  # NumPy's linear algebra, by platform
     assert described.available_cpus >= 1
     assert described.host_fingerprint
     assert described.environment["cpu_model"]
@@ -136,7 +144,7 @@ def test_times_an_inference(subject: Subject) -> None:
     assert (timing.stopped_by, list(timing.unmet), timing.gc_enabled) == ("enough", [], False)
     assert min(phases.import_ns, phases.load_ns, phases.first_ns, phases.warmup_ns, phases.warmup_samples) > 0
     assert not result.HasField("memory")
-    assert result.threads_in_force["intra_op"] == 1
+    assert result.threads_in_force["intra_op"] == 1 or subject.engine.runtime == "coreml"  # which tells none
     assert set(result.placement.counts) == {subject.engine.holder}
     assert sum(result.placement.counts.values()) > 0
 
@@ -154,9 +162,13 @@ def test_keeps_the_peak_of_each_phase(subject: Subject) -> None:
     result = subject.runner.client.measure(request)
     phases = {phase.phase: phase for phase in result.memory.phases}
     assert list(phases) == ["start", "import", "load", "first", "warmup", "steady"]
-    assert all(phase.peak_bytes >= phase.rss_bytes > phase.rss_anon_bytes > 0 for phase in phases.values())
+    if platform.system() == "Linux":
+        assert all(phase.peak_bytes >= phase.rss_bytes > phase.rss_anon_bytes > 0 for phase in phases.values())
+        assert result.memory.peak_source == "VmHWM"
+    else:  # a footprint leaves out what can be read from its file again, so it may be below the resident size
+        assert all(min(phase.peak_bytes, phase.rss_bytes) > 0 for phase in phases.values())
+        assert result.memory.peak_source == "phys_footprint_peak"
     assert phases["import"].rss_bytes > phases["start"].rss_bytes
-    assert result.memory.peak_source == "VmHWM"
     assert result.memory.timeline
     assert not result.HasField("timing")
 
@@ -171,13 +183,9 @@ def test_a_model_that_answers_no_numbers_is_a_wrong_output(subject: Subject) -> 
 def test_a_corrupt_artifact_is_refused(subject: Subject) -> None:
     artifact = models.dense(subject.form, subject.folder)
     with failing(Stage.LOAD, Symptom.REFUSED):
-        subject.measure(_of(subject, artifact[: len(artifact) // 2]), models.inputs(2))
+        subject.measure(subject.session_of(artifact[: len(artifact) // 2]), models.inputs(2))
     with failing(Stage.LOAD, Symptom.REFUSED):
-        subject.predict(_of(subject, b"no artifact"))
-
-
-def _of(subject: Subject, artifact: bytes) -> api.Session:
-    return subject.runner.session(artifact, subject.form, subject.engine.device)
+        subject.predict(subject.session_of(b"no artifact"))
 
 
 def test_inputs_that_do_not_fit_are_refused(subject: Subject) -> None:
@@ -189,8 +197,8 @@ def test_inputs_that_do_not_fit_are_refused(subject: Subject) -> None:
 
 
 def test_a_fixed_batch_that_does_not_fit_is_refused(subject: Subject) -> None:
-    with failing(Stage.INFER, Symptom.REFUSED, "(1, 4)"):
-        subject.measure(subject.session(batch=1), models.inputs(3))
+    with failing(Stage.INFER, Symptom.REFUSED, "(2, 4)"):  # nor can 3 be cut into batches of 2
+        subject.measure(subject.session(batch=2), models.inputs(3))
 
 
 def test_another_format_or_device_is_not_tried(runner_of: RunnerOf) -> None:

@@ -77,7 +77,7 @@ def test_the_null_image_serves_known_behaviours_too(tmp_path: Path) -> None:
     with place(DockerLauncher(), "known") as runner:
         assert runner.client.describe().runtime == "known"
         assert peak_bytes(runner, tmp_path, 64 * MIB) > 64 * MIB
-        assert server.listener(runner.launched.target) > 0
+        assert server.listener(runner.launched.endpoint.target) > 0
 
 
 def test_a_plain_loop_that_fails_says_why_in_one_line(onnx_runner: Place) -> None:
@@ -87,6 +87,6 @@ def test_a_plain_loop_that_fails_says_why_in_one_line(onnx_runner: Place) -> Non
 
 
 def test_the_process_that_listens_is_the_runner(known_runner: Place) -> None:
-    command = Path(f"/proc/{server.listener(known_runner.launched.target)}/cmdline").read_text().split("\0")
+    command = Path(f"/proc/{server.listener(known_runner.launched.endpoint.target)}/cmdline").read_text().split("\0")
     assert "runners" in command
-    assert known_runner.launched.target in command
+    assert known_runner.launched.endpoint.target in command

@@ -1,28 +1,34 @@
-"""What the package accepts as inputs, and the fitting of a batch to it."""
+"""What the package accepts as inputs, and a batch cut into pieces that it takes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import EllipsisType
 
 import numpy as np
-import torch
 from coremltools.proto import FeatureTypes_pb2, Model_pb2
-from numpy.typing import NDArray
 
-from runners.adapters import TensorSpec
-from runners.adapters._mil.tensors import Declaration
+from runners.adapters import Array, Arrays, TensorSpec
 from runners.failure import Failure
 
 # Lowest and highest size of an axis; the highest is None where it has no bound.
 Range = tuple[int, int | None]
 
+_ARRAY = FeatureTypes_pb2.ArrayFeatureType
+_DTYPES = {
+    _ARRAY.FLOAT16: "float16",
+    _ARRAY.FLOAT32: "float32",
+    _ARRAY.DOUBLE: "float64",
+    _ARRAY.INT8: "int8",
+    _ARRAY.INT32: "int32",
+}
+
 
 @dataclass(frozen=True)
 class Input:
-    """One input: its type, and the shapes of which it takes any."""
+    """One input: NumPy's name of its type, and the shapes of which it takes any."""
 
     name: str
-    dtype: torch.dtype
+    dtype: str
     shapes: tuple[tuple[Range, ...], ...]
 
     @property
@@ -40,8 +46,8 @@ class Input:
 
     @property
     def specification(self) -> TensorSpec:
-        """What the runtime takes: float32 for whatever floating point the program declares, any number of samples."""
-        dtype = "float32" if self.dtype.is_floating_point else str(self.dtype).removeprefix("torch.")
+        """What the runtime takes: float32 for whatever floating point the package declares, any number of samples."""
+        dtype = "float32" if self.dtype.startswith("float") else self.dtype
         return TensorSpec(self.name, dtype, (None, *self.fixed_sizes[1:]) if self.shapes[0] else ())
 
     def takes(self, shape: Sequence[int]) -> bool:
@@ -54,17 +60,6 @@ class Input:
             for wanted in self.shapes
         )
 
-    def fitted(self, array: NDArray[Any]) -> torch.Tensor:
-        """The array as a tensor of the declared type: as in Core ML, floating point is rounded to its precision.
-
-        Raises:
-            Failure: (infer, refused) a shape that it does not take.
-        """
-        if not self.takes(array.shape):
-            raise Failure("infer", "refused", f"input {self.name!r} takes the shape {self}, given {array.shape}")
-        # A copy: what the npz archive or the wire gave may be read-only, which torch does not know.
-        return torch.from_numpy(np.array(array)).to(self.dtype)
-
     def __str__(self) -> str:
         return " or ".join(f"({', '.join(_words(size) for size in shape)})" for shape in self.shapes)
 
@@ -76,20 +71,20 @@ def _words(size: Range) -> str:
     return f"{low} to {high}" if high is not None else f"at least {low}"
 
 
-def read_inputs(specification: Model_pb2.Model, declared: Sequence[Declaration]) -> tuple[Input, ...]:
-    """The inputs of the program, with the shapes that the package's description allows.
+def read_inputs(specification: Model_pb2.Model) -> tuple[Input, ...]:
+    """The inputs that the package describes.
 
     Raises:
         Failure: (load, refused) an input that is not a tensor.
     """
-    described = {feature.name: feature.type for feature in specification.description.input}
-    inputs = []
-    for value in declared:
-        feature = described.get(value.name)
-        if value.dtype is None or feature is None or feature.WhichOneof("Type") != "multiArrayType":
-            raise Failure("load", "refused", f"input {value.name!r} is not a tensor: convert with tensors as inputs")
-        inputs.append(Input(value.name, value.dtype, _shapes(feature.multiArrayType)))
-    return tuple(inputs)
+    return tuple(_read_input(feature) for feature in specification.description.input)
+
+
+def _read_input(feature: Model_pb2.FeatureDescription) -> Input:
+    array = feature.type.multiArrayType
+    if feature.type.WhichOneof("Type") != "multiArrayType" or array.dataType not in _DTYPES:
+        raise Failure("load", "refused", f"input {feature.name!r} is not a tensor: convert with tensors as inputs")
+    return Input(feature.name, _DTYPES[array.dataType], _shapes(array))
 
 
 def _shapes(array: FeatureTypes_pb2.ArrayFeatureType) -> tuple[tuple[Range, ...], ...]:
@@ -101,3 +96,51 @@ def _shapes(array: FeatureTypes_pb2.ArrayFeatureType) -> tuple[tuple[Range, ...]
         case "enumeratedShapes":
             return tuple(tuple((size, size) for size in shape.shape) for shape in array.enumeratedShapes.shapes)
     return (tuple((size, size) for size in array.shape),)
+
+
+def cut(inputs: Sequence[Input], arrays: Arrays) -> list[dict[str, Array]]:
+    """The arrays as one piece where the package takes so many samples, else as the largest pieces that it does take.
+
+    Raises:
+        Failure: (infer, refused) a number of samples that cannot be cut so, or another size that it does not take.
+    """
+    pieces = [{name: array[part] for name, array in arrays.items()} for part in _parts(inputs, arrays)]
+    for given in inputs:
+        for piece in pieces:
+            shape = piece[given.name].shape
+            if not given.takes(shape):
+                raise Failure("infer", "refused", f"input {given.name!r} takes the shape {given}, given {shape}")
+    return pieces
+
+
+def _parts(inputs: Sequence[Input], arrays: Arrays) -> list[slice] | list[EllipsisType]:
+    choices = {given.batch_sizes for given in inputs}
+    sizes = choices.pop() if len(choices) == 1 else None
+    if sizes is None:
+        return [...]
+    count = max(len(arrays[given.name]) for given in inputs)
+    parts: list[slice] = []
+    start = 0
+    while not parts or start < count:
+        size = next((size for size in sizes if size <= count - start), None)
+        if size is None:
+            message = f"input {inputs[0].name!r} takes the shape {inputs[0]}: {count} samples cannot be cut into such"
+            raise Failure("infer", "refused", message)
+        parts.append(slice(start, start + size))
+        start += size
+    return parts
+
+
+def joined(answers: Sequence[Arrays]) -> dict[str, Array]:
+    """The outputs of all pieces, joined along the first axis.
+
+    Raises:
+        Failure: (infer, refused) several answers of one number each, which belong to no sample.
+    """
+    if len(answers) == 1:
+        return dict(answers[0])
+    for name, array in answers[0].items():
+        if array.ndim == 0:
+            message = f"output {name!r} is one number a batch: ask for the package's own batch size"
+            raise Failure("infer", "refused", message)
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}

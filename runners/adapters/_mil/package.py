@@ -1,4 +1,4 @@
-"""A packed .mlpackage -> its specification and its constants."""
+"""A packed .mlpackage -> its files and its specification."""
 
 import json
 import shutil
@@ -11,13 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-import torch
-from coremltools.converters.mil.frontend.milproto.load import TranscriptionContext, _load_value
-from coremltools.proto import MIL_pb2, Model_pb2
+from coremltools.proto import Model_pb2
 from google.protobuf.message import DecodeError
 
-from runners.adapters._mil.tensors import DTYPES, Value
 from runners.failure import Failure, words
 
 MAX_MEMBERS = 1_000
@@ -41,29 +37,11 @@ def refusal(message: str) -> Failure:
 
 @dataclass(frozen=True)
 class Package:
-    """An unpacked package; reads constants for as long as its folder exists."""
+    """An unpacked package: its folder, its specification, the folder of its weights."""
 
+    folder: Path
     specification: Model_pb2.Model
     weights: Path
-    context: TranscriptionContext
-
-    def constant(self, value: MIL_pb2.Value) -> Value:
-        """A constant of the program, read from the weights file where it does not stand in the program itself.
-
-        Raises:
-            Failure: (load, refused) the weights file is missing or does not hold it.
-        """
-        if value.WhichOneof("value") == "blobFileValue":
-            name = PurePosixPath(value.blobFileValue.fileName).name
-            if not (self.weights / name).is_file():
-                raise refusal(f"the Core ML package lacks its weights file {name!r}")
-        try:
-            loaded = np.asarray(_load_value(self.context, value))
-            if loaded.dtype.kind in "US":
-                return str(loaded) if loaded.ndim == 0 else tuple(str(item) for item in loaded.flat)
-            return torch.from_numpy(np.array(loaded)).to(DTYPES[value.type.tensorType.dataType])
-        except (RuntimeError, ValueError, TypeError, KeyError, NotImplementedError) as error:
-            raise refusal(f"a constant of the Core ML package cannot be read ({words(error)})") from error
 
 
 @contextmanager
@@ -74,7 +52,8 @@ def opened(archive: Path) -> Iterator[Package]:
         Failure: (load, refused) not a zip archive, one that would leave its folder, or not a Core ML package.
     """
     with tempfile.TemporaryDirectory(prefix="portbench-coreml-") as name:
-        folder = Path(name).resolve()
+        folder = Path(name).resolve() / "package"
+        folder.mkdir()
         unpack(archive, folder)
         yield read(folder)
 
@@ -116,7 +95,7 @@ def read(folder: Path) -> Package:
     """Reads the package that lies in the folder, or in the only folder in it.
 
     Raises:
-        Failure: (load, refused) there is none, or its model is missing or damaged.
+        Failure: (load, refused) there is none, its model is missing or damaged, or is no ML Program.
     """
     root = next(
         (path.parent for path in (folder / "Manifest.json", *folder.glob("*/Manifest.json")) if path.is_file()), None
@@ -135,5 +114,9 @@ def read(folder: Path) -> Package:
         raise refusal(f"the Core ML package's Manifest.json is damaged ({words(error)})") from error
     except (OSError, DecodeError) as error:
         raise refusal(f"the Core ML package's model cannot be read ({words(error)})") from error
-    weights = model.parent / "weights"
-    return Package(specification, weights, TranscriptionContext(str(weights)))
+    if "main" not in specification.mlProgram.functions:
+        found = specification.WhichOneof("Type")
+        raise Failure(
+            "load", "refused", f"the package holds a {found} without a function main: convert to an ML Program"
+        )
+    return Package(root, specification, model.parent / "weights")

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from coremltools.proto import MIL_pb2
 
+from runners.adapters._mil.constants import Constants
 from runners.adapters._mil.operators import OPERATORS
 from runners.adapters._mil.package import Package
 from runners.adapters._mil.tensors import Declaration, Value, declaration
@@ -81,22 +82,22 @@ class Block:
         return tuple(scope[name] for name in self.outputs)
 
 
-def load_block(message: MIL_pb2.Block, package: Package) -> Block:
+def load_block(message: MIL_pb2.Block, stored: Constants) -> Block:
     """Reads a block: constants become tensors, operations become steps."""
     constants: dict[str, Value] = {}
     steps: list[Step] = []
     for operation in message.operations:
         if operation.type == "const":
-            constants[operation.outputs[0].name] = package.constant(operation.attributes["val"])
+            constants[operation.outputs[0].name] = stored.read(operation.attributes["val"])
         else:
-            steps.append(load_step(operation, package, constants))
+            steps.append(load_step(operation, stored, constants))
     outputs = tuple(message.outputs)
     return Block(
         tuple(given.name for given in message.inputs), outputs, constants, tuple(steps), tuple(releases(steps, outputs))
     )
 
 
-def load_step(operation: MIL_pb2.Operation, package: Package, constants: dict[str, Value]) -> Step:
+def load_step(operation: MIL_pb2.Operation, stored: Constants, constants: dict[str, Value]) -> Step:
     """Reads an operation; a constant that is written into an argument gets a name of its own."""
     results = tuple(declaration(result) for result in operation.outputs)
     arguments: dict[str, tuple[str, ...]] = {}
@@ -107,9 +108,9 @@ def load_step(operation: MIL_pb2.Operation, package: Package, constants: dict[st
                 names.append(binding.name)
             else:
                 names.append(f"{results[0].name}.{parameter}.{index}")
-                constants[names[-1]] = package.constant(binding.value)
+                constants[names[-1]] = stored.read(binding.value)
         arguments[parameter] = tuple(names)
-    blocks = tuple(load_block(block, package) for block in operation.blocks)
+    blocks = tuple(load_block(block, stored) for block in operation.blocks)
     return Step(operation.type, OPERATORS[operation.type], arguments, results, blocks)
 
 
@@ -148,7 +149,6 @@ def unsupported(operation: MIL_pb2.Operation) -> str | None:
 class Program:
     """The main function of an ML Program."""
 
-    inputs: tuple[Declaration, ...]
     block: Block
     operations: int
 
@@ -167,15 +167,9 @@ def load_program(package: Package) -> Program:
     """Checks that every operator is known, then reads the constants.
 
     Raises:
-        Failure: (load, unsupported-operator) naming what is not known; (load, refused) a package without a program.
+        Failure: (load, unsupported-operator) naming what is not known; (load, refused) a constant that cannot be read.
     """
-    functions = package.specification.mlProgram.functions
-    if "main" not in functions:
-        found = package.specification.WhichOneof("Type")
-        raise Failure(
-            "load", "refused", f"the package holds a {found} without a function main: convert to an ML Program"
-        )
-    main = functions["main"]
+    main = package.specification.mlProgram.functions["main"]
     block = main.block_specializations[main.opset]
     known = list(operations(block))
     unknown = sorted({name for operation in known if (name := unsupported(operation)) is not None})
@@ -185,4 +179,4 @@ def load_program(package: Package) -> Program:
             "unsupported-operator",
             f"coreml-reference has no operator {', '.join(unknown)}: run this case on a Mac",
         )
-    return Program(tuple(declaration(given) for given in main.inputs), load_block(block, package), len(known))
+    return Program(load_block(block, Constants(package)), len(known))
