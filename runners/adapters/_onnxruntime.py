@@ -54,7 +54,7 @@ def load(path: Path, where: str, threads: int, provider: str) -> "OnnxRuntimeMod
         provider: name of the execution provider.
 
     Raises:
-        Failure: load; refused, unsupported-operator or placement.
+        Failure: load; refused, unsupported-operator, placement or, where libraries are missing, unavailable.
     """
     number = where.partition(":")[2]
     options = {"device_id": number} if number else {}
