@@ -4,6 +4,7 @@ SUITE ?= quick
 RUNNERS ?=
 OUT ?=
 DASK ?=
+IMAGES ?=
 
 VENV := .venv
 REQUIREMENTS := requirements.txt
@@ -35,6 +36,10 @@ test: setup images ## Lint, type check and test
 test-study: setup ## Every network of the study to every format, with hardly any training; a quarter of an hour
 	$(BIN)/pytest -m study
 
+.PHONY: gpu-check
+gpu-check: ## The runners for GPUs on this machine, without .venv and engine: make gpu-check PYTHON=/path/to/python [OUT=FILE]
+	@PYTHONPATH="$(CURDIR):$(CURDIR)/proto$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) -m tests.gpu_check $(OUT)
+
 .PHONY: benchmarks
 benchmarks: setup ## What the harness itself costs, as JSON: make benchmarks [OUT=FILE]
 	$(BIN)/python -m benchmarks $(if $(OUT),--out $(OUT))
@@ -58,8 +63,8 @@ $(STUBS): proto/runner_api/v1/runner.proto $(VENV)/.installed
 	touch $@
 
 .PHONY: images
-images: setup ## Build the runners' images that changed, where a Docker engine answers
-	$(BIN)/python -m orchestrator.launch.images
+images: setup ## Build the runners' images that changed, where a Docker engine answers: make images [IMAGES="pytorch-cuda ..."]
+	$(BIN)/python -m orchestrator.launch.images $(IMAGES)
 
 # Core ML's runner lives on a Mac, outside of a container; it listens where LISTEN says, with the certificates in CERTS.
 LISTEN ?= 0.0.0.0:50051

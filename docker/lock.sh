@@ -21,7 +21,14 @@ sed --in-place --regexp-extended "s/^(tensorflow)-cpu(==[^ ]+)$/\
 \1-cpu\2 ; platform_system == 'Linux' and platform_machine == 'x86_64'\n\
 \1\2 ; platform_system != 'Linux' or platform_machine != 'x86_64'/" requirements.txt
 for source in docker/requirements/*.in; do
-    platform=()
-    [[ $source != */coreml.in ]] || platform=(--python-platform aarch64-apple-darwin)
-    lock "${source%.in}.txt" "$source" --constraints requirements.txt "${platform[@]}"
+    target=${source%.in}.txt
+    case $source in
+        *-cuda.in | *-tensorrt.in)
+            # The index's own torch, which is the one for CUDA; `===` keeps a local "+cpu" of that version from passing for it.
+            (unset UV_FIND_LINKS UV_TORCH_BACKEND && lock "$target" "$source" --constraints requirements.txt)
+            sed --in-place 's/^torch==/torch===/' "$target"
+            ;;
+        */coreml.in) lock "$target" "$source" --constraints requirements.txt --python-platform aarch64-apple-darwin ;;
+        *) lock "$target" "$source" --constraints requirements.txt ;;
+    esac
 done

@@ -14,7 +14,8 @@ class RunnerKind:
 
     `image` names the requirements file and the image; `measures` is false for a runtime that only answers, because its
     time and memory would say nothing about the real one; `answers` is false for one that computes nothing; `system` is
-    the only `platform.system()` that it runs on, None for any.
+    the only `platform.system()` that it runs on, None for any; `compiles` is true where a model becomes a library while
+    it runs, which its container must be able to load.
     """
 
     name: str
@@ -25,6 +26,12 @@ class RunnerKind:
     measures: bool = True
     answers: bool = True
     system: str | None = None
+    compiles: bool = False
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether it executes on NVIDIA's devices only."""
+        return all(device.startswith("cuda:") for device in self.devices)
 
 
 RUNNERS = {
@@ -33,6 +40,11 @@ RUNNERS = {
         RunnerKind("onnxruntime-cpu", "onnxruntime", "onnxruntime", ("cpu",), ("onnx",)),
         RunnerKind("keras-cpu", "keras", "keras", ("cpu",), ("keras",)),
         RunnerKind("pytorch-cpu", "pytorch", "pytorch", ("cpu",), ("pt2",)),
+        RunnerKind("onnxruntime-cuda", "onnxruntime", "onnxruntime-cuda", ("cuda:0",), ("onnx",)),
+        RunnerKind("onnxruntime-tensorrt", "onnxruntime-tensorrt", "onnxruntime-tensorrt", ("cuda:0",), ("onnx",)),
+        RunnerKind("keras-cuda", "keras", "keras-cuda", ("cuda:0",), ("keras",)),
+        RunnerKind("pytorch-cuda", "pytorch", "pytorch-cuda", ("cuda:0",), ("pt2",)),
+        RunnerKind("pytorch-compile", "pytorch-compile", "pytorch-cuda", ("cuda:0",), ("pt2",), compiles=True),
         RunnerKind("coreml-reference", "coreml-reference", "coreml-reference", ("cpu",), ("coreml",), measures=False),
         RunnerKind(
             "coreml",

@@ -25,6 +25,7 @@ STAGE_OF_PHASE: dict[str, Stage] = {
 
 _LONGEST_MESSAGE = 600
 _WORDS_OF_EXHAUSTION = ("bad_alloc", "bad allocation", "out of memory", "allocate memory", "failed to allocate")
+_WORDS_OF_PLACEMENT = ("Cannot assign a device for operation", "Could not satisfy device specification")  # TensorFlow
 
 
 class Failure(Exception):
@@ -55,9 +56,13 @@ def words(error: BaseException) -> str:
 
 
 def unexpected(stage: Stage, error: BaseException) -> Failure:
-    """The failure that an error of a framework stands for: out of memory when it says so, else a crash."""
-    out_of_memory = isinstance(error, MemoryError) or tells_of_exhaustion(str(error))
-    return Failure(stage, "out-of-memory" if out_of_memory else "crash", words(error))
+    """The failure that an error of a framework stands for: of memory or placement when it says so, else a crash."""
+    symptom: Symptom = "crash"
+    if isinstance(error, MemoryError) or tells_of_exhaustion(str(error)):
+        symptom = "out-of-memory"
+    elif any(part in str(error) for part in _WORDS_OF_PLACEMENT):
+        symptom = "placement"
+    return Failure(stage, symptom, words(error))
 
 
 def tells_of_exhaustion(text: str) -> bool:

@@ -17,7 +17,7 @@ import psutil
 
 from runners.channel import Channel, Message
 from runners.failure import STAGE_OF_PHASE, Failure, Stage, one_line, tells_of_exhaustion
-from runners.measure import cgroup
+from runners.measure import cgroup, cuda
 from runners.measure.threads import environment
 from runners.tensors import Tensor
 
@@ -157,7 +157,7 @@ def _start(threads: int, output: int, temporary: str) -> tuple[Channel, subproce
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "runners.worker", str(theirs.fileno()), str(os.getpid())],
-            env=os.environ | environment(threads) | {"TMPDIR": temporary},
+            env=os.environ | environment(threads) | cuda.ENVIRONMENT | {"TMPDIR": temporary},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -5,11 +5,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runners.adapters import Adapter, CompiledModel, Model, import_adapter
+from runners.adapters import Adapter, CompiledModel, Model, Placement, import_adapter
 from runners.failure import STAGE_OF_PHASE, Failure, Stage, unexpected, words
 from runners.jobs import Plan, Session, StopRule
 from runners.measure import device, timing
 from runners.measure.recorders import Recorder, TimeRecorder
+
+_HOLDERS: dict[str, tuple[str, ...]] = {
+    "cpu": ("cpu", "CPUExecutionProvider"),
+    "cuda": ("CUDAExecutionProvider", "TensorrtExecutionProvider"),  # and the device itself, which has a number
+    "cpu_only": ("cpu", "undetermined"),
+    "cpu_and_gpu": ("cpu", "gpu", "undetermined"),
+    "cpu_and_ne": ("cpu", "neural-engine", "undetermined"),
+    "all": ("cpu", "gpu", "neural-engine", "undetermined"),
+}
+"""Device, without its number -> what may hold a part of a graph that was asked to be there."""
 
 
 def run(session: Session, plan: Plan, rule: StopRule, announce: Callable[[str], None]) -> dict[str, Any]:
@@ -46,17 +56,22 @@ def run(session: Session, plan: Plan, rule: StopRule, announce: Callable[[str], 
         warmup = timing.warm_up(call, rule.max_warmup_ns)
     with phase("steady"):
         recorder.steady(call, rule, warmup)
+    after = device.state(session.device)
     if isinstance(model, CompiledModel) and not plan.memory:
         with failing_at("load"), recorder.phase("cached_load"):
             model.load_again()
+    result = recorder.result()
+    if plan.memory:
+        result["memory"]["device_peak_bytes"] = model.device_peak_bytes()
+        result["memory"]["device_delta_bytes"] = device.delta_bytes(before, after)
     read_back = {
-        "placement": model.placement()._asdict(),
+        "placement": require_placement(model, session.device)._asdict(),  # now, when asking disturbs nothing any more
         "threads_in_force": model.threads_in_force(),
         "device_before": before,
-        "device_after": device.state(session.device),
+        "device_after": after,
     }
     model.close()
-    return recorder.result() | read_back
+    return result | read_back
 
 
 def import_runtime(runtime: str) -> Adapter:
@@ -92,9 +107,25 @@ def require(adapter: Adapter, session: Session) -> None:
         )
     devices = adapter.devices()
     if session.device not in devices:
-        raise Failure(
-            "load", "unavailable", f"{session.runtime} has {', '.join(devices)} here; asked for {session.device!r}"
-        )
+        has = f"{session.runtime} has {', '.join(devices) or 'no device'} here; asked for {session.device!r}"
+        raise Failure("load", "unavailable", f"{has}: {device.remedy(session.device)}")
+
+
+def require_placement(model: Model, wanted: str) -> Placement:
+    """Where the model is; the one place that judges it.
+
+    Raises:
+        Failure: load, placement: a part of it is not on the device `wanted`.
+    """
+    placement = model.placement()
+    holders = (wanted, *_HOLDERS[wanted.partition(":")[0]])
+    elsewhere = [
+        f"{count} on {holder}" for holder, count in placement.counts.items() if count and holder not in holders
+    ]
+    if elsewhere:
+        found = f"of its {placement.unit} {' and '.join(elsewhere)}"
+        raise Failure("load", "placement", f"asked for {wanted!r}, found {found}; choose a device that takes all of it")
+    return placement
 
 
 @contextmanager

@@ -65,6 +65,7 @@ def predict(channel: Channel, job: dict[str, Any]) -> None:
         adapter = trial.import_runtime(session.runtime)
         trial.require(adapter, session)
         model = trial.load(adapter, session)
+        trial.require_placement(model, session.device)
     from runners import arrays  # a trial must not find NumPy imported
 
     channel.send({"phase": "first"})

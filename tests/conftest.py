@@ -4,12 +4,21 @@ import os
 
 import pytest
 
-import orchestrator.launch.docker as launcher
+from runners.measure import cuda
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Without an engine, what is marked `docker` is skipped, or fails where an engine is required, as in CI."""
-    if item.get_closest_marker("docker") is None or (problem := launcher.problem()) is None:
+    """What is marked `gpu` or `docker` is skipped without one, or fails where an engine is required, as in CI."""
+    if item.get_closest_marker("gpu") is not None and not cuda.devices():
+        pytest.skip(f"no GPU: {cuda.remedy('cuda:0')}")
+    if item.get_closest_marker("docker") is not None:
+        _require_engine()
+
+
+def _require_engine() -> None:
+    import orchestrator.launch.docker as launcher  # `make gpu-check` does without its packages
+
+    if (problem := launcher.problem()) is None:
         return
     if os.environ.get("PORTBENCH_REQUIRE_DOCKER"):
         pytest.fail(f"PORTBENCH_REQUIRE_DOCKER is set and no engine can be used: {problem}")

@@ -11,7 +11,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException
 from docker.models.containers import Container
-from docker.types import Mount, Ulimit
+from docker.types import DeviceRequest, Mount, Ulimit
 
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.runtimes import RunnerKind
@@ -61,7 +61,8 @@ def created(
         "mem_limit": memory_bytes,
         "memswap_limit": memory_bytes,  # memory and swap together: no swap, which would show as time
         "ulimits": [Ulimit(name="core", soft=0, hard=0)],
-        "tmpfs": {"/tmp": f"size={TEMPORARY_BYTES},mode=1777"},  # noqa: S108  the container's own
+        "tmpfs": {"/tmp": f"size={TEMPORARY_BYTES},mode=1777{',exec' if kind.compiles else ''}"},  # noqa: S108  its own
+        "device_requests": [DeviceRequest(count=-1, capabilities=[["gpu"]])] if kind.needs_gpu else None,  # -1: all
         "init": True,
         "healthcheck": {"test": ["NONE"]},  # the image's own would start a process beside the timed one
         "stdin_open": True,
@@ -151,6 +152,11 @@ def innermost(error: BaseException) -> str:
     while error.__context__ is not None:
         error = error.__context__
     return str(error)
+
+
+def remedy(kind: RunnerKind) -> str:
+    """What to add where an engine does not start the container."""
+    return "; it needs a GPU, NVIDIA's driver and the NVIDIA container toolkit" if kind.needs_gpu else ""
 
 
 def failure(kind: RunnerKind, message: str) -> CaseFailure:

@@ -21,6 +21,7 @@ from orchestrator.launch.container import (
     digest,
     failure,
     innermost,
+    remedy,
     started,
 )
 from orchestrator.launch.readiness import wait_until_serving
@@ -78,7 +79,7 @@ class DockerLauncher:
                 )
                 output = stack.enter_context(started(container))
             except ENGINE_ERRORS as error:
-                raise failure(kind, f"cannot be started in a container: {innermost(error)}") from None
+                raise failure(kind, f"cannot be started in a container: {innermost(error)}{remedy(kind)}") from None
             endpoint = Endpoint(f"unix:{folder}/runner.sock")
             wait_until_serving(endpoint, START_TIMEOUT_S, lambda: output.last_words(kind))
             python = ("docker", "exec", str(container.id), "python")

@@ -61,6 +61,12 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({path.stem for path in REQUIREMENTS.glob("*.txt")} - elsewhere))
 
 
+def common() -> tuple[str, ...]:
+    """Those that every machine can use: the others have gigabytes of CUDA in them, and are built on demand."""
+    for_gpus = {kind.image for kind in RUNNERS.values() if kind.needs_gpu}
+    return tuple(name for name in names() if name not in for_gpus)
+
+
 def build(image: str, on_build: Callable[[str], None] | None = None) -> str:
     """Builds the image unless it exists, and lets `portbench/<image>:latest` (for compose.yaml) mean it.
 
@@ -243,7 +249,7 @@ def _failure(message: str) -> CaseFailure:
 
 
 def main(images: Sequence[str]) -> int:
-    """Builds the named images, all when none is named; prints the reference of each.
+    """Builds the named images, the common ones when none is named; prints the reference of each.
 
     Without an engine there is nothing to build for; that is an error only where PORTBENCH_REQUIRE_DOCKER is set.
     """
@@ -253,7 +259,7 @@ def main(images: Sequence[str]) -> int:
         print(f"No images are built: no Docker engine can be used ({problem}).", file=sys.stderr)
         return 1 if os.environ.get("PORTBENCH_REQUIRE_DOCKER") else 0
     try:
-        for image in images or names():
+        for image in images or common():
             print(
                 build(image, lambda reference: print(f"building {reference}", file=sys.stderr, flush=True)), flush=True
             )

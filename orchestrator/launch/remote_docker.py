@@ -29,6 +29,7 @@ from orchestrator.launch.container import (
     digest,
     failure,
     innermost,
+    remedy,
     started,
 )
 from orchestrator.launch.engines import EngineError, connected
@@ -82,7 +83,7 @@ class RemoteDockerLauncher:
             except EngineError as error:
                 raise failure(kind, f"cannot be started: {self._engine} {error}") from None
             except ENGINE_ERRORS as error:
-                raise failure(kind, f"cannot be started on {self._engine}: {innermost(error)}") from None
+                raise failure(kind, f"cannot be started on {self._engine}: {innermost(error)}{remedy(kind)}") from None
             if port is None:
                 raise CaseFailure(Stage.SHIP, Symptom.UNAVAILABLE, output.words(kind))
             endpoint = Endpoint(addresses.join(self._machine, port), certs, name)

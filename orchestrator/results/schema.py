@@ -134,10 +134,13 @@ class MemorySection(Record):
         description="the container's peak since it began, not this trial's alone; 0 outside a container"
     )
     device_peak_bytes: Bytes | None = Field(
-        default=None, description="the device's memory that the runtime's allocator held at most; null on a CPU"
+        default=None,
+        description="most of the device's memory that the runtime's allocator had given out at once; null on a CPU "
+        "and where the runtime does not tell",
     )
     device_delta_bytes: Bytes | None = Field(
-        default=None, description="how much less of the device's memory was free at the end; null on a CPU"
+        default=None,
+        description="how much more of the device's memory was in use at the end than before the load; null on a CPU",
     )
     peak_source: str = Field(description='what kept peak_bytes: "VmHWM", "phys_footprint_peak" or "sampled"')
     timeline: tuple[MemorySample, ...] = Field(default=(), description="sampled by memory_profiler, for plots only")

@@ -2,7 +2,8 @@
 
 An adapter is found by its module's name, there is no table of them: the runtime `coreml-reference` is the module
 `coreml_reference`. A module imports its framework at the top, and no other adapter; importing it is a phase of every
-trial. NumPy's arrays come in and go out, so nothing above an adapter knows a framework.
+trial. What two engines of one framework share stands in a module with an underscore, which is no adapter. NumPy's
+arrays come in and go out, so nothing above an adapter knows a framework.
 """
 
 import importlib
@@ -26,7 +27,10 @@ class TensorSpec(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """Where a graph runs: by device or execution provider the number of "nodes", "tensors" or "operations" there."""
+    """Where a graph runs: the number of "nodes", "tensors" or "operations" by what holds them.
+
+    That is a device, in the words of a case, or an execution provider; `runners.trial` knows which belong together.
+    """
 
     counts: dict[str, int]
     unit: str
@@ -54,6 +58,12 @@ class Model(Protocol):
 
     def placement(self) -> Placement:
         """Read back from the runtime, not repeated from what was asked."""
+
+    def device_peak_bytes(self) -> int:
+        """The most of the device's memory that the runtime's allocator had given out at once since the process began.
+
+        0 on a CPU, and where the runtime does not tell.
+        """
 
     def threads_in_force(self) -> dict[str, int]:
         """Threads by pool ("intra_op", "inter_op"), asked back from the runtime."""

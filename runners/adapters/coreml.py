@@ -108,18 +108,15 @@ class CoreMLModel:
         return joined(result if isinstance(result, list) else [cast("Arrays", result)])
 
     def placement(self) -> Placement:
-        """Operations by the processor that the compute plan prefers for them, "undetermined" where it names none.
-
-        Raises:
-            Failure: (load, placement) an operation elsewhere than on the device.
-        """
+        """Operations by the processor that the compute plan prefers for them, "undetermined" where it names none."""
         plan = ct.models.compute_plan.MLComputePlan.load_from_path(self._model.path_or_asset, self._model.compute_unit)
         functions = plan.model_structure.program.functions.values()
         counts = Counter(_preferred(plan, each) for function in functions for each in _operations(function.block))
-        if elsewhere := counts.keys() - _PROCESSORS[self._device] - {_UNDETERMINED}:
-            found = f"asked for {self._device}, Core ML plans operations on {', '.join(sorted(elsewhere))}"
-            raise Failure("load", "placement", f"{found}; ask for a device that includes it")
         return Placement(dict(counts), "operations")
+
+    def device_peak_bytes(self) -> int:
+        """Core ML does not tell."""
+        return 0
 
     def threads_in_force(self) -> dict[str, int]:
         """None: Core ML is told no number of threads and tells none."""

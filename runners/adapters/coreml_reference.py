@@ -84,7 +84,11 @@ class Model:
 
     def placement(self) -> Placement:
         """Every operation runs here."""
-        return Placement({"coreml-reference": self._program.operations}, "operations")
+        return Placement({"cpu": self._program.operations}, "operations")
+
+    def device_peak_bytes(self) -> int:
+        """There is no device but the CPU."""
+        return 0
 
     def threads_in_force(self) -> dict[str, int]:
         """Threads as torch reports them."""

@@ -41,8 +41,10 @@ def load(path: Path, device: str, threads: int) -> "KerasModel":
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    gpus = tf.config.list_physical_devices("GPU")
-    tf.config.set_visible_devices([] if device == "cpu" else [gpus[int(device.partition(":")[2])]], "GPU")
+    gpus = [] if device == "cpu" else [tf.config.list_physical_devices("GPU")[int(device.partition(":")[2])]]
+    tf.config.set_visible_devices(gpus, "GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)  # else it takes all of the device's memory at once
     tf.config.set_soft_device_placement(False)
     with tempfile.TemporaryDirectory() as folder:
         named = Path(folder, "model.keras")  # Keras goes by the suffix
@@ -51,15 +53,19 @@ def load(path: Path, device: str, threads: int) -> "KerasModel":
             model = keras.saving.load_model(named, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises whatever its parts raise on a broken archive
             raise Failure("load", "refused", f"keras.saving.load_model: {words(error)}") from error
-    return KerasModel(model, "CPU" if device == "cpu" else "GPU")
+    return KerasModel(model, device)
 
 
 class KerasModel:
-    """A Keras model as a TensorFlow function whose free sizes stay free, so it is traced once."""
+    """A Keras model as a TensorFlow function whose free sizes stay free, so it is traced once.
 
-    def __init__(self, model: Any, device_type: str) -> None:
+    TensorFlow numbers the devices that it sees, and it sees one: its "GPU:0" is `device`, whatever that one's number.
+    """
+
+    def __init__(self, model: Any, device: str) -> None:
         self._model = model
-        self._device = f"/device:{device_type}:0"
+        self._device = device
+        self._logical_device = "CPU:0" if device == "cpu" else "GPU:0"
         self.inputs = [TensorSpec(tensor.name, tensor.dtype, tuple(tensor.shape)) for tensor in model.inputs]
         self._function = tf.function(
             self._call, [tf.TensorSpec(spec.shape, spec.dtype) for spec in self.inputs], jit_compile=False
@@ -70,12 +76,15 @@ class KerasModel:
         return list(tf.nest.flatten(self._model(inputs, training=False)))
 
     def bind(self, inputs: Arrays, compute_only: bool) -> Callable[[], object]:
-        """The function, traced once, on tensors made before; end to end on a GPU they are made in the call."""
+        """The function, traced once, on tensors made before; end to end on a GPU they are made in the call.
+
+        A GPU is waited for: by synchronising the devices or, end to end, by the outputs' copies to the host.
+        """
         arrays = [inputs[spec.name] for spec in self.inputs]
-        with tf.device(self._device):
+        with tf.device(f"/device:{self._logical_device}"):
             compute = self._function.get_concrete_function()
             tensors = [tf.constant(array) for array in arrays]
-        if "CPU" in self._device:
+        if self._device == "cpu":
             return partial(compute, *tensors)
         if compute_only:
             return partial(_compute, compute, tensors)
@@ -87,9 +96,14 @@ class KerasModel:
 
     def placement(self) -> Placement:
         """Devices of the weights."""
+        found = (weight.value.device.rpartition("device:")[2] for weight in self._model.weights)
         return Placement(
-            dict(Counter(weight.value.device.rpartition("device:")[2] for weight in self._model.weights)), "tensors"
+            dict(Counter(self._device if name == self._logical_device else name for name in found)), "tensors"
         )
+
+    def device_peak_bytes(self) -> int:
+        """Of all tensors at once, as TensorFlow's allocator counts them."""
+        return 0 if self._device == "cpu" else int(tf.config.experimental.get_memory_info(self._logical_device)["peak"])
 
     def threads_in_force(self) -> dict[str, int]:
         """TensorFlow's pools."""

@@ -45,6 +45,10 @@ class NullModel:
         """Nothing is anywhere."""
         return Placement({"cpu": 0}, "nodes")
 
+    def device_peak_bytes(self) -> int:
+        """There is no device but the CPU."""
+        return 0
+
     def threads_in_force(self) -> dict[str, int]:
         """The one that calls."""
         return {"intra_op": 1}

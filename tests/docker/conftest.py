@@ -48,7 +48,7 @@ def null_runner(engine: docker_package.DockerClient) -> Iterator[Container]:
 @pytest.fixture(scope="session")
 def references(engine: docker_package.DockerClient) -> dict[str, str]:
     """Image -> the reference it has in the engine."""
-    return {image: images.build(image) for image in images.names()}
+    return {image: images.build(image) for image in images.common()}
 
 
 @pytest.fixture(scope="session")

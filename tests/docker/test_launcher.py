@@ -26,7 +26,7 @@ from orchestrator.runtimes import RUNNERS, RunnerKind
 
 pytestmark = pytest.mark.docker
 
-IN_CONTAINERS = [kind for kind in RUNNERS.values() if kind.system in (None, "Linux")]
+IN_CONTAINERS = [kind for kind in RUNNERS.values() if kind.system in (None, "Linux") and not kind.needs_gpu]
 
 
 ContainerOf = Callable[[str], Container]
@@ -158,6 +158,23 @@ def test_container_that_dies_at_its_start_is_a_failure_with_its_last_words(
         assert caught.value.message.startswith("the container of the runner null ended at its start: ")
     finally:
         engine.images.remove(broken, force=True)
+
+
+def test_runner_for_a_gpu_without_one_is_refused_with_a_remedy(engine: docker.DockerClient) -> None:
+    if "nvidia" in engine.info()["Runtimes"]:
+        pytest.skip("this engine has the NVIDIA container toolkit")
+    kind = replace(RUNNERS["null"], name="pytorch-cuda", devices=("cuda:0",))
+    words = "NVIDIA's driver and the NVIDIA container toolkit"
+    with pytest.raises(CaseFailure, match=words) as caught, DockerLauncher().start(kind):
+        pass
+    assert "\n" not in caught.value.message
+
+
+def test_runner_that_compiles_may_load_what_it_compiled(container_of: ContainerOf) -> None:
+    with DockerLauncher().start(replace(RUNNERS["null"], compiles=True)) as launched:
+        options = inside(container_of(launched.endpoint.target), "grep ' /tmp ' /proc/mounts")
+    assert "size=1048576k" in options
+    assert "noexec" not in options
 
 
 def test_runner_of_another_system_is_refused() -> None:

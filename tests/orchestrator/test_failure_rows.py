@@ -14,7 +14,7 @@ from orchestrator import campaign
 from orchestrator.artifacts import Artifact, Cache, sha256_of
 from orchestrator.cases import ArtifactName, Case
 from orchestrator.host import HostRun, Prepared
-from orchestrator.inventory import load_inventory
+from orchestrator.inventory import Host, Inventory, RunnerEntry, load_inventory
 from orchestrator.launch.process import ProcessLauncher
 from orchestrator.plan import Check, Plan
 from orchestrator.preparation import Inputs, Origin
@@ -23,6 +23,7 @@ from orchestrator.recorder import Recorder
 from orchestrator.results.schema import Row
 from orchestrator.robustness.crafted import Source
 from orchestrator.suite import Suite
+from runners.measure import cuda
 from tests.runners import models
 
 SUITE = {
@@ -50,18 +51,24 @@ MODELS = {
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
     """Model -> the rows of a campaign in which each is checked once and measured twice in batches of 2."""
-    folder = tmp_path_factory.mktemp("failures")
+    found = _rows_of(MODELS, load_inventory(None, ("onnxruntime",)), tmp_path_factory.mktemp("failures"))
+    return {model: [row for row in found if row.model == model] for model in MODELS}
+
+
+def _rows_of(contents: dict[str, bytes], inventory: Inventory, folder: Path) -> list[Row]:
+    """The rows of a campaign on the only runner of the only host."""
     suite = Suite.model_validate(SUITE)
-    inventory = load_inventory(None, suite.runtimes)
     (host,) = inventory.hosts
-    names = {model: ArtifactName(model, "keras", "onnx", "float32") for model in MODELS}
+    ((runner, kind),) = ((entry.name, entry.kind) for entry in host.entries())
+    (where,) = kind.devices
+    names = {model: ArtifactName(model, "keras", "onnx", "float32") for model in contents}
     cache = Cache(folder / "cache")
-    prepared = {names[model]: _prepared(cache, content, suite, folder / model) for model, content in MODELS.items()}
+    prepared = {names[model]: _prepared(cache, content, suite, folder / model) for model, content in contents.items()}
     plan = Plan(
         tuple(names.values()),
-        tuple(Check(name, host.name, "onnxruntime-cpu", "cpu") for name in names.values()),
+        tuple(Check(name, host.name, runner, where) for name in names.values()),
         (),
-        tuple(Case(name, host.name, "onnxruntime-cpu", "onnxruntime", "cpu", 2, 1) for name in names.values()),
+        tuple(Case(name, host.name, runner, kind.runtime, where, 2, 1) for name in names.values()),
     )
     store = campaign.open_folder(suite, inventory, folder / "campaign")
     before = set(psutil.Process().children(recursive=True))
@@ -71,8 +78,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
         )
         run.execute()
     assert set(psutil.Process().children(recursive=True)) <= before
-    found = list(store.rows())
-    return {model: [row for row in found if row.model == model] for model in MODELS}
+    return list(store.rows())
 
 
 def _prepared(cache: Cache, content: bytes, suite: Suite, path: Path) -> Prepared:
@@ -118,3 +124,14 @@ def test_a_failure_is_a_row_of_its_own_and_is_not_tried_again(
         assert (row.status, row.symptom) == ("failed", symptom), row.message
         assert row.message
         assert row.duration_ns < 20e9
+
+
+def test_a_gpu_that_is_not_there_is_told_at_once_and_never_replaced(tmp_path: Path) -> None:
+    if cuda.devices():
+        pytest.skip("a CUDA device is here")
+    host = Host(name="gpu-box", runners=(RunnerEntry(name="onnxruntime-cuda"),))
+    check, trial = _rows_of({"good": MODELS["good"]}, Inventory(hosts=(host,)), tmp_path)
+    assert (check.kind, trial.kind) == ("check", "timing")
+    for row in (check, trial):
+        assert (row.status, row.stage, row.symptom, row.device) == ("failed", "load", "unavailable", "cuda:0")
+        assert "asked for 'cuda:0': there is no NVIDIA driver here: install it" in str(row.message)

@@ -1,16 +1,17 @@
 """What every adapter must do, asked through the contract of real runners with real tiny models."""
 
 import platform
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from orchestrator.errors import Stage, Symptom
+from orchestrator.errors import CaseFailure, Stage, Symptom
 from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import wire
 from tests.runners import models
@@ -19,16 +20,46 @@ from tests.runners.runner import Runner, archive, failing
 RunnerOf = Callable[[str], Runner]
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A runtime under test, its format of models, and what of the CPU it calls a device."""
+class Engine(NamedTuple):
+    """A runtime on one of its devices: its format, a library of it, and what a graph's parts are held by."""
 
-    runner: Runner
     runtime: str
     form: str
     library: str
     device: str
+    holder: str
+
+
+ON_A_MAC = pytest.mark.skipif(platform.system() != "Darwin", reason="Core ML runs on macOS only")
+CPU = [
+    pytest.param(Engine("onnxruntime", "onnx", "onnxruntime", "cpu", "CPUExecutionProvider"), id="onnxruntime"),
+    pytest.param(Engine("pytorch", "pt2", "torch", "cpu", "cpu"), id="pytorch"),
+    pytest.param(Engine("keras", "keras", "tensorflow", "cpu", "cpu"), id="keras"),
+    pytest.param(Engine("coreml", "coreml", "coremltools", "cpu_only", "cpu"), id="coreml", marks=ON_A_MAC),
+]
+GPU = [
+    pytest.param(engine, marks=pytest.mark.gpu, id=f"{engine.runtime}-cuda")
+    for engine in (
+        Engine("onnxruntime", "onnx", "onnxruntime", "cuda:0", "CUDAExecutionProvider"),
+        Engine("onnxruntime-tensorrt", "onnx", "tensorrt", "cuda:0", "TensorrtExecutionProvider"),
+        Engine("pytorch", "pt2", "torch", "cuda:0", "cuda:0"),
+        Engine("pytorch-compile", "pt2", "triton", "cuda:0", "cuda:0"),
+        Engine("keras", "keras", "tensorflow", "cuda:0", "cuda:0"),
+    )
+]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An engine under test."""
+
+    engine: Engine
+    runner: Runner
     folder: Path
+
+    @property
+    def form(self) -> str:
+        return self.engine.form
 
     def session(self, **details: Any) -> api.Session:
         """Of the dense model; see models.dense."""
@@ -36,7 +67,7 @@ class Subject:
 
     def session_of(self, artifact: bytes) -> api.Session:
         """Of any artifact."""
-        return self.runner.session(artifact, self.form, self.device)
+        return self.runner.session(artifact, self.form, self.engine.device)
 
     def measure(self, session: api.Session, samples: NDArray[Any]) -> api.TrialResult:
         """A timing trial."""
@@ -48,30 +79,31 @@ class Subject:
         return [answer for reply in replies for answer in reply.values()]
 
 
-ON_A_MAC = pytest.mark.skipif(platform.system() != "Darwin", reason="Core ML runs on macOS only")
+def subject_of(engine: Engine, runner_of: RunnerOf, folder: Path) -> Subject:
+    """The engine, unless it is one for GPUs that this interpreter does not have: then the test is skipped."""
+    runner = runner_of(engine.runtime)
+    if engine.device.startswith("cuda:"):
+        try:
+            devices = runner.client.describe().devices
+        except CaseFailure as failure:
+            pytest.skip(failure.message)
+        if engine.device not in devices:
+            pytest.skip(f"{engine.runtime} has {', '.join(devices)} here, this is no build of it for CUDA")
+    return Subject(engine, runner, folder)
 
 
-@pytest.fixture(
-    params=[
-        ("onnxruntime", "onnx", "onnxruntime", "cpu"),
-        ("pytorch", "pt2", "torch", "cpu"),
-        ("keras", "keras", "tensorflow", "cpu"),
-        pytest.param(("coreml", "coreml", "coremltools", "cpu_only"), marks=ON_A_MAC),
-    ],
-    ids=lambda parameters: parameters[0],
-)
+@pytest.fixture(params=[*CPU, *GPU])
 def subject(request: pytest.FixtureRequest, runner_of: RunnerOf, tmp_path: Path) -> Subject:
-    """Each runtime in turn."""
-    runtime, form, library, device = request.param
-    return Subject(runner_of(runtime), runtime, form, library, device, tmp_path)
+    """Each engine in turn."""
+    return subject_of(request.param, runner_of, tmp_path)
 
 
 def test_describes_itself(subject: Subject) -> None:
     described = subject.runner.client.describe()
-    assert described.runtime == subject.runtime
+    assert described.runtime == subject.engine.runtime
     assert described.formats == [subject.form]
-    assert subject.device in described.devices
-    assert {subject.library, "numpy"} <= set(described.versions)
+    assert subject.engine.device in described.devices
+    assert {subject.engine.library, "numpy"} <= set(described.versions)
     assert {"scipy-openblas", "accelerate"} & set(described.versions)  # NumPy's linear algebra, by platform
     assert described.available_cpus >= 1
     assert described.host_fingerprint
@@ -112,9 +144,9 @@ def test_times_an_inference(subject: Subject) -> None:
     assert (timing.stopped_by, list(timing.unmet), timing.gc_enabled) == ("enough", [], False)
     assert min(phases.import_ns, phases.load_ns, phases.first_ns, phases.warmup_ns, phases.warmup_samples) > 0
     assert not result.HasField("memory")
-    assert result.threads_in_force["intra_op"] == 1 or subject.runtime == "coreml"  # which tells none
+    assert result.threads_in_force["intra_op"] == 1 or subject.engine.runtime == "coreml"  # which tells none
+    assert set(result.placement.counts) == {subject.engine.holder}
     assert sum(result.placement.counts.values()) > 0
-    assert all("cpu" in holder.lower() for holder in result.placement.counts)
 
 
 def test_measures_more_samples_than_there_are_without_copies(subject: Subject) -> None:
@@ -191,3 +223,12 @@ def test_an_unknown_operator_is_named(runner_of: RunnerOf) -> None:
     request = runner.request(runner.session(models.unknown_operator_onnx(), "onnx"), models.inputs(1))
     with failing(Stage.LOAD, Symptom.UNSUPPORTED_OPERATOR, "Frobnicate"):
         runner.client.measure(request)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++")
+def test_torch_compile_answers_like_the_model_itself(runner_of: RunnerOf, tmp_path: Path) -> None:
+    """On the CPU, where a compiler is all that it needs."""
+    runner, samples = runner_of("pytorch-compile"), models.inputs(8)
+    session = runner.session(models.dense("pt2", tmp_path), "pt2")
+    (answer,) = runner.client.predict(session, [{"any name": samples}], 60)
+    np.testing.assert_allclose(answer["output_0"], models.answers(samples), atol=1e-5)

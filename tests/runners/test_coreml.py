@@ -108,10 +108,10 @@ def test_an_operation_elsewhere_than_asked_for_is_a_failure(
 ) -> None:
     model = coreml.load(packed(tmp_path), device, 1)
     system.prefers = lambda operator: None if operator == "relu" else "cpu"
-    assert model.placement().counts.keys() == {"cpu", "undetermined"}
+    assert trial.require_placement(model, device).counts.keys() == {"cpu", "undetermined"}
     system.prefers = lambda operator: found if operator == "relu" else "cpu"
-    with pytest.raises(Failure, match=f"asked for {device}, Core ML plans operations on {found}") as caught:
-        model.placement()
+    with pytest.raises(Failure, match=f"asked for '{device}', found of its operations . on {found}") as caught:
+        trial.require_placement(model, device)
     assert (caught.value.stage, caught.value.symptom) == ("load", "placement")
 
 

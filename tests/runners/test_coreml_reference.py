@@ -214,7 +214,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_loaded_program_describes_itself(small: Path, tmp_path: Path) -> None:
     model = coreml_reference.load(pack(small, tmp_path / "model.zip"), "cpu", 2)
     assert model.inputs == [TensorSpec("input", "float32", (None, 20, 20))]
-    assert (model.placement().counts, model.placement().unit) == ({"coreml-reference": 1}, "operations")
+    assert (model.placement().counts, model.placement().unit) == ({"cpu": 1}, "operations")
     assert model.threads_in_force() == {"intra_op": 2}
     assert not coreml_reference.MEASURES
 
