@@ -43,12 +43,19 @@ def _ask(host: Host, entry: RunnerEntry, launcher: Launcher) -> Offer:
     try:
         with ExitStack() as stack:
             runner = bring_up(host, entry, launcher, stack)
-            return _offer(host, entry, runner) if isinstance(runner, LiveRunner) else _nothing(host, entry, runner)
+            if isinstance(runner, CaseFailure):
+                return _nothing(host, entry, runner.message)
+            return _offer(host, entry, runner)
     except CaseFailure as failure:
-        return _nothing(host, entry, failure)
+        return _nothing(host, entry, failure.message)
 
 
 def _offer(host: Host, entry: RunnerEntry, runner: LiveRunner) -> Offer:
+    devices = runner.description.devices
+    if set(devices).isdisjoint(entry.kind.devices):
+        wanted = " or ".join(entry.kind.devices)
+        remedy = "is there a GPU, with NVIDIA's driver?" if entry.kind.needs_gpu else "choose another runner"
+        return _nothing(host, entry, f"the runner {entry.name} has {', '.join(devices)} there, not {wanted}; {remedy}")
     health = runner.client.health()
     start = time.perf_counter_ns()
     runner.client.describe()
@@ -59,12 +66,12 @@ def _offer(host: Host, entry: RunnerEntry, runner: LiveRunner) -> Offer:
         health,
         runner.launched.isolation,
         dict(runner.description.versions),
-        tuple(runner.description.devices),
+        tuple(devices),
         runner.description.available_cpus,
         time.perf_counter_ns() - start,
         runner.launched.certificate,
     )
 
 
-def _nothing(host: Host, entry: RunnerEntry, failure: CaseFailure) -> Offer:
-    return Offer(host.name, entry.name, failure.message)
+def _nothing(host: Host, entry: RunnerEntry, problem: str) -> Offer:
+    return Offer(host.name, entry.name, problem)

@@ -23,6 +23,7 @@ from orchestrator.survey import Offer, survey
 from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import runner_pb2_grpc
 from runner_api.v1.wire import CONTRACT_VERSION
+from runners.measure import cuda
 from tests.remote.conftest import listening
 
 
@@ -146,6 +147,15 @@ def test_a_runner_of_another_contract_version_is_refused(tmp_path: Path) -> None
     (found,) = offers(tmp_path, {"name": "newer", "address": f"127.0.0.1:{port}", "plaintext": True})
     server.stop(None)
     assert "install the same portbench on both sides" in (found.problem or "")
+
+
+def test_a_runner_without_a_device_of_its_kind_is_told(authority: Authority, tmp_path: Path) -> None:
+    if cuda.devices():
+        pytest.skip("there is a GPU here")
+    with listening(None, runtime="onnxruntime") as address:
+        host = {"name": "box", "address": address, "plaintext": True, "runners": ["onnxruntime-cuda"]}
+        (found,) = offers(tmp_path, host)
+    assert "has cpu there, not cuda:0; is there a GPU" in (found.problem or "")
 
 
 def test_without_certificates_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
