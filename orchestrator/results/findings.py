@@ -3,7 +3,7 @@
 The p-values here are those of a single comparison; `comparison` adjusts them for the number of cases.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from orchestrator.results import scoring, statistics
@@ -14,6 +14,10 @@ from orchestrator.results.summary import CaseSummary, Measured
 
 WIDEST_USABLE_INTERVAL = 0.5
 """A median whose interval is wider than this share of it would call next to nothing a difference."""
+
+MOST_BY_NEIGHBOURS = 2.0
+"""A neighbour takes half of a physical core: medians that interference could not be taken out of may differ by this
+factor for nothing (docs/interference.md)."""
 
 Sides = tuple[float | None, float | None]
 
@@ -77,7 +81,11 @@ def of_time(base: Measured, other: Measured, threshold: float, obstacle: str | N
     if reason:
         return not_comparable(reason, sides)
     found = statistics.compare(other.trials, base.trials)
-    return _of_ratio(found, sides, threshold, statistics.p_value(found))
+    finding = _of_ratio(found, sides, threshold, statistics.p_value(found))
+    if _may_be_neighbours(base.summary, other.summary, finding):
+        reason = f"interference could not be taken out, and explains up to {MOST_BY_NEIGHBOURS:g}x"
+        return replace(finding, verdict=Judgement.NOT_COMPARABLE, reason=reason)
+    return finding
 
 
 def of_status(base: CaseSummary, other: CaseSummary) -> Finding:
@@ -164,6 +172,14 @@ def _unusable(case: CaseSummary, side: str) -> str | None:
     if width is None or width <= WIDEST_USABLE_INTERVAL:
         return None
     return f"{side} is too unstable, the interval of its median is {width:.0%} wide"
+
+
+def _may_be_neighbours(base: CaseSummary, other: CaseSummary, finding: Finding) -> bool:
+    """Whether a seeming difference is within what neighbours do to medians as seen."""
+    seeming = finding.verdict in (Judgement.WORSE, Judgement.BETTER)
+    as_seen = "as-seen" in (base.median_basis, other.median_basis)
+    nearest = max(finding.low or 0.0, 1 / (finding.high or 1.0))
+    return seeming and as_seen and nearest < MOST_BY_NEIGHBOURS
 
 
 def _ratio(sides: Sides) -> float:
