@@ -200,9 +200,15 @@ def _cells(case: CaseComparison, many_threads: bool) -> tuple[Text, ...]:
         Text(_median(time.base)),
         Text(_median(time.other)),
         Text(f"{units.ratio(time.change)} {interval}".rstrip()),
-        Text(_OF_TIME[time.verdict], style=_STYLES.get(time.verdict, "")),
+        _verdict(time),
         Text(units.literal(", ".join(others))),
     )
+
+
+def _verdict(time: Finding) -> Text:
+    if time.reason == NOT_TIMED:
+        return Text("not timed")
+    return Text(_OF_TIME[time.verdict], style=_STYLES.get(time.verdict, ""))
 
 
 def _others(case: CaseComparison) -> Mapping[str, Finding]:
@@ -232,6 +238,8 @@ def _problems(case: CaseComparison) -> Iterator[tuple[Judgement, str]]:
         yield Judgement.WORSE, status.reason
     elif time.verdict is Judgement.NOT_COMPARABLE and time.reason != NOT_TIMED:
         yield Judgement.NOT_COMPARABLE, time.reason
+    others: dict[str, list[str]] = {}
     for name, found in _others(case).items():
         if found.verdict is Judgement.NOT_COMPARABLE and found.reason != time.reason:
-            yield Judgement.NOT_COMPARABLE, f"{name}: {found.reason}"
+            others.setdefault(found.reason, []).append(name)
+    yield from ((Judgement.NOT_COMPARABLE, f"{', '.join(names)}: {reason}") for reason, names in others.items())

@@ -24,7 +24,6 @@ Sides = tuple[float | None, float | None]
 NOT_TIMED = "neither side was timed"
 
 _RANKS = {"ok": 0, "wrong": 1, "failed": 2}
-_ONE_SIDED = "one side has no such figure"
 
 
 class Judgement(StrEnum):
@@ -191,7 +190,7 @@ def _of_ratio(found: Estimate, sides: Sides, threshold: float, p_value: float | 
     verdict = _OF_RATIO[statistics.decision(found, threshold)]
     least = f"{100 * threshold:.3g} %"
     if verdict is not Judgement.NO_DIFFERENCE:
-        reason = f"changed by more than {least}, and the interval leaves out 1"
+        reason = f"changed by more than {least}, beyond chance"
     elif max(found.value, 1 / found.value) < 1 + threshold:
         reason = f"changed by less than {least}"
     else:
@@ -209,7 +208,7 @@ def _of_difference(found: Paired | Unpaired, sides: Sides, is_worse: bool, test:
 
 def _unless_both(sides: Sides, obstacle: str | None) -> Finding | None:
     """A figure that is not compared; None where neither side has it."""
-    return None if sides == (None, None) else not_comparable(obstacle or _ONE_SIDED, sides)
+    return None if sides == (None, None) else not_comparable(obstacle or "one side has no such figure", sides)
 
 
 def _rate(check: Row | None, share: float | None) -> Rate | None:
