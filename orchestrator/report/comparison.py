@@ -131,10 +131,12 @@ def _about_time(found: _Found, many_threads: bool) -> str:
     if not compared:
         return f"None of {_cases(left)} can be compared in time." if left else "Neither campaign has timed anything."
     slower, faster = (_those(compared, verdict) for verdict in (Judgement.WORSE, Judgement.BETTER))
-    parts = [f"{_are(slower, len(compared))} slower{_extreme(TIME, slower, many_threads)}"]
+    of_all = f"{len(slower) or 'None'} of {_cases(len(compared))}"
+    parts = [f"{of_all} {_are(slower)} slower{_extreme(TIME, slower, many_threads)}"]
     if faster:
-        parts.append(f"{len(faster)} faster{_extreme(TIME, faster, many_threads)}")
-    parts.append(f"{len(compared) - len(slower) - len(faster)} without a difference shown")
+        parts.append(f"{len(faster)} {_are(faster)} faster{_extreme(TIME, faster, many_threads)}")
+    if alike := _those(compared, Judgement.NO_DIFFERENCE):
+        parts.append(f"no difference is shown in {len(alike)}")
     return "; ".join(parts) + (f". {_cases(left).capitalize()} cannot be compared in time." if left else ".")
 
 
@@ -152,8 +154,8 @@ def _those(found: _Found, verdict: Judgement) -> _Found:
     return [pair for pair in found if pair[1].verdict is verdict]
 
 
-def _are(those: _Found, total: int) -> str:
-    return f"{len(those) or 'None'} of {_cases(total)} {'are' if len(those) > 1 else 'is'}"
+def _are(those: _Found) -> str:
+    return "are" if len(those) > 1 else "is"
 
 
 def _cases(count: int) -> str:
@@ -167,7 +169,8 @@ def _extreme(figure: str, those: _Found, many_threads: bool) -> str:
     neutral = 1.0 if figure in _RATIOS else 0.0
     case, finding = max(those, key=lambda pair: abs((pair[1].change or neutral) - neutral))
     who = units.literal(f"{case.case.model} from {case.case.source_framework}")
-    most = "the most " if len(those) > 1 and finding.change is not None else ""
+    extreme = "worst" if finding.verdict is Judgement.WORSE else "best"
+    most = f"the {extreme} " if len(those) > 1 and finding.change is not None else ""
     return f", {most}{_change(figure, finding)} ({who}, {label(case.case, many_threads)})"
 
 

@@ -19,7 +19,7 @@ _COLUMNS = {
     "accuracy": 8,
     "size": 7,
     "memory": 7,
-    "changed since": 24,
+    "remarks": 24,
 }
 _FIGURES = (
     "status",
@@ -78,7 +78,7 @@ def _title(entry: Entry, many_threads: bool) -> Text:
 def _table(entries: Sequence[Entry]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="underline")
     for name, width in _COLUMNS.items():
-        left = name in ("campaign", "changed since")
+        left = name in ("campaign", "remarks")
         table.add_column(name, justify="left" if left else "right", width=width, overflow="fold")
     for entry in entries:
         table.add_row(*(Text(units.literal(cell)) for cell in _cells(entry)))
@@ -89,7 +89,7 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     case, ratio = entry.case, entry.ratio
     interval = units.interval(case.median_ns, case.median_low_ns, case.median_high_ns)
     to_first = f"{units.ratio(ratio.value)} {units.interval(ratio.value, ratio.low, ratio.high)}" if ratio else ""
-    marks = [] if case.status == "ok" else [case.status.upper()]
+    marks = [case.status.upper()] if case.status != "ok" else ["unstable"] if case.stable is False else []
     return (
         entry.campaign,
         f"{units.duration(case.median_ns)} {interval}".rstrip(),

@@ -67,8 +67,13 @@ def not_comparable(reason: str, sides: Sides = (None, None)) -> Finding:
 
 
 def of_time(base: Measured, other: Measured, threshold: float, obstacle: str | None) -> Finding:
-    """The ratio of the undisturbed medians; `obstacle` is what forbids comparing, if anything does."""
-    sides = base.summary.median_ns, other.summary.median_ns
+    """The ratio of the medians, as seen on both sides where interference could not be taken out of one.
+
+    `obstacle` is what forbids comparing, if anything does.
+    """
+    as_seen = "as-seen" in (base.summary.median_basis, other.summary.median_basis)
+    name = "median_as_seen_ns" if as_seen else "median_ns"
+    sides = getattr(base.summary, name), getattr(other.summary, name)
     reason = (
         _not_right(base.summary, "the base")
         or _not_right(other.summary, "it")
@@ -81,7 +86,7 @@ def of_time(base: Measured, other: Measured, threshold: float, obstacle: str | N
         return not_comparable(reason, sides)
     found = statistics.compare(other.trials, base.trials)
     finding = _of_ratio(found, sides, threshold, statistics.p_value(found))
-    if _may_be_neighbours(base.summary, other.summary, finding):
+    if as_seen and _may_be_neighbours(finding):
         reason = f"interference could not be taken out, and explains up to {MOST_BY_NEIGHBOURS:g}x"
         return replace(finding, verdict=Judgement.NOT_COMPARABLE, reason=reason)
     return finding
@@ -173,12 +178,10 @@ def _unusable(case: CaseSummary, side: str) -> str | None:
     return f"{side} is too unstable, the interval of its median is {width:.0%} wide"
 
 
-def _may_be_neighbours(base: CaseSummary, other: CaseSummary, finding: Finding) -> bool:
-    """Whether a seeming difference is within what neighbours do to medians as seen."""
-    seeming = finding.verdict in (Judgement.WORSE, Judgement.BETTER)
-    as_seen = "as-seen" in (base.median_basis, other.median_basis)
+def _may_be_neighbours(finding: Finding) -> bool:
+    """Whether a seeming difference of medians as seen is within what neighbours do to them."""
     nearest = max(finding.low or 0.0, 1 / (finding.high or 1.0))
-    return seeming and as_seen and nearest < MOST_BY_NEIGHBOURS
+    return finding.verdict in (Judgement.WORSE, Judgement.BETTER) and nearest < MOST_BY_NEIGHBOURS
 
 
 def _ratio(sides: Sides) -> float:
