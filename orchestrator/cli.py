@@ -190,7 +190,7 @@ def compare(
 
 @app.command()
 def history(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of campaigns, in any order.", metavar="DIR...")],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of campaigns, in any order.", metavar="DIR")],
     as_json: JsonOption = False,
 ) -> None:
     """Show every case across campaigns, oldest first, and what changed in between."""
@@ -329,7 +329,7 @@ def issue(
 
 
 def _share(text: str) -> float:
-    """ "3%", "3 %" or "0.03"."""
+    """What "3%", "3 %" and "0.03" stand for."""
     number = text.strip().removesuffix("%")
     try:
         share = float(number) / (100 if "%" in text else 1)

@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.results import findings, scoring
+from orchestrator.results.attacks import SIGNIFICANT
 from orchestrator.results.findings import Finding, Judgement
 from orchestrator.results.pairs import Condition, Pair, changes, name_of, pairs
 from orchestrator.results.selection import Name
 from orchestrator.results.summary import CaseSummary, Measured
 
-SIGNIFICANT = 0.05
 DEFAULT_THRESHOLD = 0.03
 """More than within a campaign: from one to another a machine may change in ways that no reference shows."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from orchestrator.results import scoring, statistics
-from orchestrator.results.schema import Row
+from orchestrator.results.schema import AttackSection, Row
 from orchestrator.results.scoring import Paired, Rate, Unpaired
 from orchestrator.results.statistics import Estimate
 from orchestrator.results.summary import CaseSummary, Measured
@@ -142,8 +142,8 @@ def of_attack(base: Row, other: Row, obstacle: str | None) -> Finding:
         return not_comparable(f"the base failed ({base.stage} {base.symptom}): {base.message}")
     if obstacle:
         return not_comparable(obstacle)
-    if base.robustness.attacked_sha256 != other.robustness.attacked_sha256:
-        return not_comparable("other attacked inputs")
+    if _attacked(base.robustness) != _attacked(other.robustness):
+        return not_comparable("it was asked about other attacked inputs")
     found = scoring.between(base.robustness.outcomes, other.robustness.outcomes)
     if not found.scored:
         return not_comparable("no attacked input is classified rightly by both")
@@ -218,6 +218,10 @@ def _rate(check: Row | None, share: float | None) -> Rate | None:
     if check is None or check.check is None or share is None:
         return None
     return Rate(round(share * check.check.samples), check.check.samples)
+
+
+def _attacked(section: AttackSection) -> tuple[str, tuple[int, ...]]:
+    return section.attacked_sha256, section.outcomes.labels
 
 
 def _inputs(side: Measured) -> str | None:
