@@ -1,7 +1,6 @@
 """Two campaigns held against each other, and cases across campaigns: what is said of rows whose figures are known."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -307,7 +306,3 @@ def test_history_goes_by_age_and_tells_what_changed_since() -> None:
     assert [entry.campaign for entry in entries] == ["first", "middle", "newest"]
     assert [entry.ratio and round(entry.ratio.value, 1) for entry in entries] == [None, None, 1.5]
     assert [list(entry.changed) for entry in entries] == [[], [], [Condition.ARTIFACT]]
-
-
-def test_a_finding_is_data() -> None:
-    assert asdict(_time(OK, OK))["verdict"] == "no-difference"
