@@ -102,7 +102,7 @@ def test_a_difference_is_significant_and_beyond_the_threshold(
 
 
 def test_what_is_significant_alone_need_not_be_so_among_many() -> None:
-    """Two trials against two that hardly overlap, in a campaign with nineteen more of their kind."""
+    """Three trials against three of a slower case, in a campaign with nineteen cases that do not differ."""
 
     def trials(level: float, batch: int) -> list[Row]:
         return [
