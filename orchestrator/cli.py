@@ -17,10 +17,12 @@ from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.launch import Launcher
+    from orchestrator.results.pairs import Condition
     from orchestrator.workplace import Workplace
 
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
+EXIT_WORSE = 3
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -165,6 +167,60 @@ def report(
 
 
 @app.command()
+def compare(
+    base: Annotated[Path, typer.Argument(help="Folder of the campaign to compare with.", metavar="A")],
+    other: Annotated[Path, typer.Argument(help="Folder of the campaign that is held against it.", metavar="B")],
+    threshold: Annotated[str, typer.Option(help="Smallest change of time, memory or size that is called one.")] = "3%",
+    across: Annotated[
+        str,
+        typer.Option(help="What is meant to differ, with commas between: host, image, isolation, threads, artifact."),
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Say for every case whether B is slower or faster than A, bigger, less accurate, or cannot be compared and why.
+
+    Exit code 0: nothing got worse. 2: a mistake in what was asked. 3: something got worse.
+    """
+    from orchestrator.report.comparison import ComparisonReport, as_object
+    from orchestrator.results import comparison
+    from orchestrator.results.store import Store
+    from orchestrator.results.summary import measure
+
+    least, meant = _share(threshold), _conditions(across)
+    first, second = Store.open(base), Store.open(other)
+    found = comparison.compare(measure(first.rows()), measure(second.rows()), least, meant)
+    if not found.shared:
+        raise UsageError(f"{base} and {other} have no case in common; 'portbench report' shows what each has")
+    if as_json:
+        _print_json(as_object(found, str(base), str(other)))
+    else:
+        _print(ComparisonReport(found, str(base), str(other)))
+    if found.got_worse:
+        raise typer.Exit(EXIT_WORSE)
+
+
+@app.command()
+def history(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of campaigns, in any order.", metavar="DIR")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show every case across campaigns, oldest first, and what changed in between."""
+    from orchestrator.report import history as report
+    from orchestrator.results import history as results
+    from orchestrator.results.store import Store
+    from orchestrator.results.summary import measure
+
+    stores = [Store.open(folder) for folder in folders]
+    cases = results.history(
+        [
+            results.MeasuredCampaign(store.folder.name, store.campaign.created_at, measure(store.rows()))
+            for store in stores
+        ]
+    )
+    _print_json(report.as_object(cases)) if as_json else _print(report.as_table(cases))
+
+
+@app.command()
 def inspect(
     artifact: Annotated[
         str, typer.Argument(help="A file, a Core ML package, or the SHA-256 of an artifact in the cache.")
@@ -283,6 +339,28 @@ def issue(
 
     folder, issued = Authority(default_folder()).issue(names, days)
     typer.echo(f"{folder}: valid until {issued.told.ends_at:%Y-%m-%d} for {', '.join(names)}")
+
+
+def _share(text: str) -> float:
+    """What "3%", "3 %" and "0.03" stand for."""
+    number = text.strip().removesuffix("%")
+    try:
+        share = float(number) / (100 if "%" in text else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise UsageError(f"--threshold {text}: write a share below 1, such as 3% or 0.03")
+    return share
+
+
+def _conditions(text: str) -> "list[Condition]":
+    from orchestrator.results.pairs import Condition
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in set(Condition):
+            raise UsageError(f"--across {name}: unknown; choose from {', '.join(Condition)}")
+    return [Condition(name) for name in names]
 
 
 def _launcher(name: LauncherName) -> "Launcher":

@@ -46,8 +46,8 @@ class CampaignTable:
             yield Text("No results yet.")
             return
         many_threads = len({case.threads for case in self.cases if case.threads}) > 1
-        for heading, group in groupby(self.cases, key=_heading):
-            yield Text(heading, style="bold", overflow="fold")
+        for title, group in groupby(self.cases, key=heading):
+            yield Text(title, style="bold", overflow="fold")
             render = _table if options.max_width >= _TABLE_WIDTH else _list
             yield render(list(group), many_threads)
             yield Text()
@@ -64,7 +64,8 @@ def table(cases: Sequence[CaseSummary]) -> CampaignTable:
     return CampaignTable(cases)
 
 
-def _heading(case: CaseSummary) -> str:
+def heading(case: CaseSummary) -> str:
+    """The network and where it was executed: what the cases of a table share."""
     place = f"on {case.host}, {case.device}" if case.runtime else "not executed"
     data = f" ({', '.join((case.data, *_training(case)))})" if case.data else ""
     return units.literal(f"{case.model} from {case.source_framework}{data}, {place}")
@@ -111,7 +112,7 @@ def _list(cases: Sequence[CaseSummary], many_threads: bool) -> Table:
     rendered = Table.grid()
     rendered.add_column(overflow="fold")
     for case in cases:
-        rendered.add_row(Text.assemble(_label(case, many_threads), ": ", _status(case)))
+        rendered.add_row(Text.assemble(label(case, many_threads), ": ", _status(case)))
         rendered.add_row(Padding(Text(", ".join(_facts(case)), overflow="fold"), (0, 0, 0, 2)))
     return rendered
 
@@ -142,7 +143,7 @@ def _remarks(cases: Sequence[CaseSummary], many_threads: bool) -> Iterator[Text]
     for (mark, words), concerned in by_problem.items():
         first = concerned[0]
         others = f" and {len(concerned) - 1} more" if len(concerned) > 1 else ""
-        who = f"{units.literal(f'{first.model} from {first.source_framework}')}, {_label(first, many_threads)}{others}"
+        who = f"{units.literal(f'{first.model} from {first.source_framework}')}, {label(first, many_threads)}{others}"
         yield Text.assemble((mark, _STYLES.get(mark, "")), f" {who}: {units.literal(words)}", overflow="fold")
 
 
@@ -189,7 +190,8 @@ def _variant(case: CaseSummary, many_threads: bool) -> list[str]:
     return ([] if case.precision == "float32" else [units.literal(case.precision)]) + threads
 
 
-def _label(case: CaseSummary, many_threads: bool) -> str:
+def label(case: CaseSummary, many_threads: bool) -> str:
+    """A case among those of its heading; with its threads where not all have the same."""
     batch = [f"batch {case.batch_size}"] if case.batch_size is not None else []
     return ", ".join((_name(case), *_variant(case, many_threads), *batch))
 

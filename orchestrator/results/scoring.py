@@ -85,6 +85,32 @@ class Paired:
 
 
 @dataclass(frozen=True)
+class Unpaired:
+    """Two shares of which only the counts are known; where both were counted on the same inputs it errs on the side of
+    no difference."""
+
+    base: Rate
+    other: Rate
+
+    @property
+    def difference(self) -> float:
+        """Of the other's share from the base's; -1 to 1."""
+        return self.other.share - self.base.share
+
+    def interval(self) -> tuple[float, float]:
+        """Of the difference, 95 %, from both Wilson's (Newcombe, Statistics in Medicine 1998, method 10)."""
+        (base_low, base_high), (low, high) = self.base.interval(), self.other.interval()
+        below = math.hypot(self.other.share - low, base_high - self.base.share)
+        above = math.hypot(high - self.other.share, self.base.share - base_low)
+        return self.difference - below, self.difference + above
+
+    def p_value(self) -> float:
+        """Fisher's exact test, two-sided."""
+        table = [[rate.count, rate.total - rate.count] for rate in (self.base, self.other)]
+        return float(stats.fisher_exact(table).pvalue)
+
+
+@dataclass(frozen=True)
 class Score:
     """One attack on one converted model.
 
@@ -103,6 +129,14 @@ def score(outcomes: Outcomes) -> Score:
     """Over the inputs that both models classify rightly before the attack."""
     labels, source, clean = map(np.array, (outcomes.labels, outcomes.source_clean, outcomes.clean))
     return _score(outcomes, (source == labels) & (clean == labels), np.array(outcomes.attacked))
+
+
+def between(base: Outcomes, other: Outcomes) -> Score:
+    """Two models after the same attacked inputs, over those that both classify rightly before.
+
+    `base` stands where a score has the source, `other` where it has the converted model.
+    """
+    return score(other.model_copy(update={"source_clean": base.clean, "source_attacked": base.attacked}))
 
 
 def batch_invariant(outcomes: Outcomes) -> bool:

@@ -19,7 +19,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from orchestrator.results.interference import (
     MAX_RUNS,
@@ -53,11 +53,15 @@ _KEPT_CASES = 32
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its interval; the interval is None where the data do not support one."""
+    """A figure with its interval; the interval is None where the data do not support one.
+
+    `freedom`: degrees of freedom of Student's distribution that the interval was widened by; 0 where it was not.
+    """
 
     value: float
     low: float | None
     high: float | None
+    freedom: float = 0.0
 
     @property
     def relative_width(self) -> float | None:
@@ -65,6 +69,12 @@ class Estimate:
         if self.low is None or self.high is None or self.value == 0:
             return None
         return (self.high - self.low) / self.value
+
+    @property
+    def inverse(self) -> "Estimate":
+        """Of a ratio above 0: the same with its sides exchanged."""
+        low, high = (None if end is None else 1 / end for end in (self.high, self.low))
+        return Estimate(1 / self.value, low, high, self.freedom)
 
 
 class Verdict(StrEnum):
@@ -106,11 +116,14 @@ def ratio(case: Sequence[TrialSamples], baseline: Sequence[TrialSamples]) -> Est
     """The case's median over the baseline's (above 1: the case is slower) with its 95 % interval.
 
     Both sides are resampled on their own; degrees of freedom after Welch. No interval where one side has none.
+    Exchanging the sides gives the inverse: it is the slower one that is drawn as the baseline.
 
     Raises:
         ValueError: as `median_ns`.
     """
     value = max(median_ns(case), 1.0) / max(median_ns(baseline), 1.0)
+    if value > 1:
+        return ratio(baseline, case).inverse
     if not (_supports_interval(case) and _supports_interval(baseline)):
         return Estimate(value, None, None)
     of_case, of_baseline = _log_replicates(tuple(case), stream=0), _log_replicates(tuple(baseline), stream=1)
@@ -138,6 +151,23 @@ def decision(compared: Estimate, threshold: float = DEFAULT_THRESHOLD) -> Verdic
     if compared.high < 1 and 1 / compared.value >= 1 + threshold:
         return Verdict.FASTER
     return Verdict.NO_DIFFERENCE
+
+
+def p_value(compared: Estimate) -> float:
+    """How likely it is by chance that a ratio is so far from 1; 1 without an interval.
+
+    The test that belongs to the interval, for tails that no resampling reaches: the wider half of the interval of the
+    logarithm tells the standard error, Student's distribution the rest. Below 0.05 the interval leaves out 1.
+    """
+    if compared.low is None or compared.high is None or compared.value == 1:
+        return 1.0
+    half = math.log(max(compared.high / compared.value, compared.value / compared.low))
+    if half == 0:
+        return 0.0
+    tail, freedom = (1 - CONFIDENCE) / 2, compared.freedom
+    quantile = float(stdtrit(freedom, 1 - tail) if freedom > 0 else ndtri(1 - tail))
+    distance = quantile * abs(math.log(compared.value)) / half
+    return 2 * float(stdtr(freedom, -distance) if freedom > 0 else ndtr(-distance))
 
 
 def percentile_ns(trials: Sequence[TrialSamples], percent: int) -> float | None:
@@ -278,4 +308,4 @@ def _estimate(value: float, logs: Floats, freedom: float) -> Estimate:
     widening = float(stdtrit(freedom, 1 - tail) / ndtri(1 - tail)) if freedom > 0 else 1.0
     centre = math.log(max(value, 1e-9))
     low, high = centre + (np.quantile(logs, (tail, 1 - tail)) - centre) * widening
-    return Estimate(value, min(value, math.exp(low)), max(value, math.exp(high)))
+    return Estimate(value, min(value, math.exp(low)), max(value, math.exp(high)), freedom)

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,22 @@ class CaseSummary:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A case's summary with what it was made of, for those who hold it against another campaign's.
+
+    `trials` are as `interference.judge` left them, `peaks_bytes` one per memory trial; `check` and `attacks` are rows,
+    `versions` those of what executed it. All is empty where nothing was executed.
+    """
+
+    summary: CaseSummary
+    trials: tuple[TrialSamples, ...] = ()
+    peaks_bytes: tuple[int, ...] = ()
+    check: Row | None = None
+    attacks: tuple[Row, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class _Timed:
     """A timing trial without the bulk of its row."""
 
@@ -128,6 +145,7 @@ class _Group:
     check: Row | None = None
     attacks: list[Row] = field(default_factory=list)
     trials: list[TrialSamples] = field(default_factory=list)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def corrected(self) -> Corrected:
@@ -170,6 +188,11 @@ def summarise(rows: Iterable[Row]) -> list[CaseSummary]:
     machine and isolation as its newest one. What is undisturbed is judged anew with the best reference of the whole
     campaign on each host.
     """
+    return [case.summary for case in measure(rows)]
+
+
+def measure(rows: Iterable[Row]) -> list[Measured]:
+    """As `summarise`, with what the summaries were made of."""
     written = _Rows()
     for row in rows:
         written.add(row)
@@ -181,7 +204,16 @@ def summarise(rows: Iterable[Row]) -> list[CaseSummary]:
     attacked_sources = _attacked_sources(groups)
     summaries = [_summarise(group, sources.get(_setting_of(group.first)), attacked_sources) for group in by_source]
     summaries += [_not_executed(row) for name, row in written.artifacts.items() if name not in executed]
-    return sorted(_with_making(summaries, written.artifacts.values()), key=_order)
+    found = zip_longest(_with_making(summaries, written.artifacts.values()), by_source)
+    return sorted((_measured(summary, group) for summary, group in found), key=lambda case: _order(case.summary))
+
+
+def _measured(summary: CaseSummary, group: _Group | None) -> Measured:
+    """`group` is None for what was not executed."""
+    if group is None:
+        return Measured(summary)
+    parts = tuple(group.trials), tuple(group.peaks_bytes), group.check, tuple(group.attacks), group.versions
+    return Measured(summary, *parts)
 
 
 def _attacked_sources(groups: Iterable[_Group]) -> dict[Name, dict[str, Row]]:
@@ -214,6 +246,7 @@ def _group(written: _Rows) -> list[_Group]:
     groups: dict[Name, _Group] = {}
     for row in counting(written.trials.values()):
         group = groups.setdefault(case_of(row), _Group(row))
+        group.versions = row.versions or group.versions
         if row.status == "failed":
             group.failures[row.kind].append(row)
         elif row.key in written.timed:
@@ -225,7 +258,7 @@ def _group(written: _Rows) -> list[_Group]:
         group.check = checks.get((place_of(group.first), subject_of(group.first)))
     measured = {place_of(group.first) for group in groups.values()}
     only_checked = [row for row in counting(written.checks.values()) if place_of(row) not in measured]
-    found = [*groups.values(), *(_Group(row, check=row) for row in only_checked)]
+    found = [*groups.values(), *(_Group(row, check=row, versions=row.versions) for row in only_checked)]
     attacks: dict[Name, list[Row]] = defaultdict(list)
     for row in written.attacks.values():
         attacks[place_of(row), subject_of(row)].append(row)

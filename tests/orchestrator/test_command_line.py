@@ -5,10 +5,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+from orchestrator.results.schema import Campaign, Row
+from orchestrator.results.store import Store
+from tests.results import rows
 
 SUITE = """\
 name: tiny
@@ -94,6 +98,82 @@ def test_a_report_of_no_campaign_is_refused(cache: Path, tmp_path: Path) -> None
     _assert_refused(portbench("report", str(tmp_path), cache=cache), str(tmp_path), "no campaign here")
 
 
+def _campaign(folder: Path, written: Sequence[Row], created_at: str = "2026-01-01T00:00:00+00:00") -> str:
+    store = Store.create(
+        folder, Campaign(name="c", created_at=created_at, suite={}, inventory={}, versions={}, runners={})
+    )
+    for row in written:
+        store.append(row)
+    return str(folder)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[str, str]:
+    """A campaign, and a younger one that is slower by a half."""
+    checked = [rows.check(), rows.attack([False] * 40, [True] * 40), rows.memory(7)]
+    base = _campaign(tmp_path / "base", [*checked, *rows.steady_trials(40_000)])
+    slower = [*checked, *rows.steady_trials(60_000, seed=1)]
+    return base, _campaign(tmp_path / "other", slower, "2026-02-01T00:00:00+00:00")
+
+
+def test_a_slower_campaign_is_told_in_a_sentence_a_table_json_and_the_exit_code(
+    cache: Path, two: tuple[str, str]
+) -> None:
+    ended = portbench("compare", *two, cache=cache)
+    assert ended.returncode == 3, ended.stderr
+    assert max(map(len, ended.stdout.splitlines())) <= 100
+    words = " ".join(ended.stdout.split())
+    assert "1 of 1 case is slower, 1.50x (lenet5 from keras, onnx/onnxruntime, batch 1)" in words
+    assert "No difference is shown in status, memory, size, accuracy, agreement, attacks." in words
+    told = portbench("compare", *two, "--threshold", "60 %", "--json", cache=cache)
+    assert told.returncode == 0
+    (case,) = json.loads(told.stdout)["cases"]
+    assert (case["model"], case["batch_size"], case["verdict"]) == ("lenet5", 1, "no-difference")
+    assert case["ratio_low"] < case["ratio"] < case["ratio_high"]
+    assert case["memory"]["verdict"] == case["attacks"]["fgsm-linf-0.1"]["verdict"] == "no-difference"
+
+
+def test_what_is_meant_to_differ_is_in_the_heading_and_else_the_remedy(cache: Path, tmp_path: Path) -> None:
+    ours = _campaign(tmp_path / "ours", rows.steady_trials(40_000))
+    theirs = _campaign(tmp_path / "[red]theirs", rows.steady_trials(40_000, host_fingerprint="beef", host="box"))
+    refused = portbench("compare", ours, theirs, cache=cache)
+    assert refused.returncode == 0
+    assert "None of 1 case can be compared in time" in refused.stdout
+    assert "--across host" in refused.stdout
+    asked = portbench("compare", ours, theirs, "--across", "host", cache=cache)
+    assert ", across host;" in " ".join(asked.stdout.split())
+    assert "[red]theirs" in "".join(asked.stdout.split())
+    assert "no-difference" in asked.stdout
+
+
+def test_history_is_by_age(cache: Path, two: tuple[str, str]) -> None:
+    ended = portbench("history", *reversed(two), cache=cache)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.index("base") < ended.stdout.index("other")
+    assert "1.50x" in ended.stdout
+    assert max(map(len, ended.stdout.splitlines())) <= 100
+    told = json.loads(portbench("history", *two, "--json", cache=cache).stdout)
+    assert [entry["campaign"] for entry in told["cases"][0]["campaigns"]] == ["base", "other"]
+
+
+def test_campaigns_that_cannot_be_compared_are_refused(cache: Path, two: tuple[str, str], tmp_path: Path) -> None:
+    base, other = two
+    (tmp_path / "empty").mkdir()
+    for command in ("compare", "history"):
+        ended = portbench(command, base, str(tmp_path / "empty"), cache=cache)
+        _assert_refused(ended, str(tmp_path / "empty"), "no campaign here")
+    strangers = _campaign(tmp_path / "strangers", rows.steady_trials(40_000, model="vgg"))
+    _assert_refused(portbench("compare", base, strangers, cache=cache), "no case in common")
+    _assert_refused(portbench("compare", *two, "--across", "hots", cache=cache), "hots", "host, image")
+    _assert_refused(portbench("compare", *two, "--threshold", "3", cache=cache), "--threshold 3", "3%")
+    file = Path(other) / "trials.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100])  # cut off in its last row: the others count
+    assert portbench("compare", *two, cache=cache).returncode == 3
+    file.write_bytes(whole.replace(b'"schema_version":1', b'"schema_version":2', 1))
+    _assert_refused(portbench("compare", *two, cache=cache), "newer portbench")
+
+
 def test_an_unreachable_runner_costs_its_cases_only(cache: Path, tmp_path: Path) -> None:
     suite, inventory, folder = tmp_path / "tiny.yaml", tmp_path / "runners.yaml", tmp_path / "campaign"
     suite.write_text(SUITE)
@@ -165,7 +245,7 @@ def _wait_until(condition: Callable[[], bool]) -> None:
 
 def test_help_names_every_command_and_the_exit_codes(cache: Path) -> None:
     listed = portbench("--help", cache=cache).stdout
-    assert all(command in listed for command in ("run", "plan", "report", "runners", "--version"))
+    assert all(command in listed for command in ("run", "plan", "report", "compare", "history", "runners", "--version"))
     assert "Exit code 0" in portbench("run", "--help", cache=cache).stdout
     assert portbench("--version", cache=cache).stdout.startswith("portbench 0.")
     assert portbench("measure", cache=cache).returncode == 2

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.results import scoring
 from orchestrator.results.schema import Outcomes
-from orchestrator.results.scoring import Paired, Rate
+from orchestrator.results.scoring import Paired, Rate, Unpaired
 
 MANY = settings(max_examples=50, deadline=None)
 COUNTS = st.integers(0, 500)
@@ -62,6 +62,14 @@ def test_the_two_models_of_a_pair_can_be_exchanged(concordant: int, source: int,
     if total:
         assert low <= pair.difference <= high
         assert 0 <= Rate(source, total).interval()[0] <= source / total <= Rate(source, total).interval()[1] <= 1
+
+
+def test_shares_that_are_not_paired_have_newcombes_interval_and_fishers_test() -> None:
+    """Newcombe, Statistics in Medicine 17 (1998) 873, Table II (a), method 10; Fisher's lady tasting tea."""
+    found = Unpaired(Rate(48, 80), Rate(56, 70))
+    assert found.difference == pytest.approx(0.2)
+    assert found.interval() == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert Unpaired(Rate(1, 4), Rate(3, 4)).p_value() == pytest.approx(34 / 70)
 
 
 def test_only_inputs_that_both_models_have_right_before_the_attack_count() -> None:
