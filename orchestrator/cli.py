@@ -287,17 +287,18 @@ def _launcher(name: LauncherName) -> "Launcher":
 def _show(folder: Path, out: Path, score_like_openja: bool = False) -> list[Any]:
     """Prints the table, writes the report's files into `out` and names them."""
     from orchestrator.report import files
+    from orchestrator.report.html.curves import Curves
     from orchestrator.report.robustness import RobustnessReport
     from orchestrator.report.table import table
     from orchestrator.results.store import Store
     from orchestrator.results.summary import summarise
 
-    store = Store.open(folder)
-    cases = summarise(store.rows())
+    store, curves = Store.open(folder), Curves()
+    cases = summarise(curves.watch(store.rows()))
     _print(table(cases))
     _print(RobustnessReport(cases, score_like_openja))
     typer.echo(f"Results: {folder}")
-    for path in files.write(store.campaign, cases, out):
+    for path in files.write(store.campaign, cases, curves, out):
         typer.echo(f"Report: {path}")
     return cases
 

@@ -12,7 +12,7 @@ _HEADINGS = (
     *("network", "format/runtime", "host", "device", "batch", "threads", "accuracy", "agrees", "size", "load", "first"),
     *("median", "95 %", "ratio", "memory", "status"),
 )
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~>&<-])")
+_SPECIAL = re.compile(r"([\\`*_\[\]#|~<>&])")
 
 
 def markdown(name: str, cases: Sequence[CaseSummary]) -> str:

@@ -9,6 +9,7 @@ from pyarrow import parquet
 from orchestrator.errors import UsageError
 from orchestrator.report import files
 from orchestrator.report.answer import answers, overall
+from orchestrator.report.html.curves import Curves
 from orchestrator.report.markdown import markdown
 from orchestrator.results.schema import Campaign
 from orchestrator.results.summary import CaseSummary, summarise
@@ -28,7 +29,7 @@ def cases() -> list[CaseSummary]:
 
 
 def test_every_case_is_in_every_file(cases: list[CaseSummary], tmp_path: Path) -> None:
-    files.write(CAMPAIGN, cases, tmp_path)
+    files.write(CAMPAIGN, cases, Curves(), tmp_path)
     with (tmp_path / "summary.csv").open(newline="", encoding="utf-8") as file:
         flat = list(csv.DictReader(file))
     nested = parquet.read_table(tmp_path / "summary.parquet").to_pylist()
@@ -42,8 +43,8 @@ def test_every_case_is_in_every_file(cases: list[CaseSummary], tmp_path: Path) -
 
 def test_columns_do_not_depend_on_what_is_known(cases: list[CaseSummary], tmp_path: Path) -> None:
     known, nothing = tmp_path / "known", tmp_path / "nothing"
-    files.write(CAMPAIGN, cases, known)
-    files.write(CAMPAIGN, [], nothing)
+    files.write(CAMPAIGN, cases, Curves(), known)
+    files.write(CAMPAIGN, [], Curves(), nothing)
     schemas = [parquet.read_schema(folder / "summary.parquet") for folder in (known, nothing)]
     assert schemas[0].equals(schemas[1])
 
@@ -58,7 +59,7 @@ def test_names_are_text(cases: list[CaseSummary]) -> None:
 def test_a_folder_that_cannot_be_written_is_refused(cases: list[CaseSummary], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="--out"):
-        files.write(CAMPAIGN, cases, tmp_path / "file" / "report")
+        files.write(CAMPAIGN, cases, Curves(), tmp_path / "file" / "report")
 
 
 def test_sentences_say_what_the_figures_say(cases: list[CaseSummary]) -> None:
