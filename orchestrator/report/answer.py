@@ -283,7 +283,7 @@ def _problems(cases: Sequence[CaseSummary]) -> Iterator[str]:
 def _by_where(cases: Sequence[CaseSummary], many_places: bool) -> list[tuple[str, list[CaseSummary]]]:
     grouped: dict[str, list[CaseSummary]] = {}
     for case in cases:
-        place = units.literal(f" on {case.host}, {case.device}") if many_places else ""
+        place = f" on {units.literal(f'{case.host}, {case.device}')}" if many_places else ""
         grouped.setdefault(conversion_of(case) + place, []).append(case)
     return list(grouped.items())
 

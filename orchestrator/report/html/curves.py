@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.results.interference import Floats
+from orchestrator.results.interference import Integers
 from orchestrator.results.schema import MemorySection, Row
 from orchestrator.results.selection import Name, case_of, counting
 from orchestrator.results.summary import CaseSummary
@@ -22,7 +22,7 @@ class Curves:
 
     def __init__(self) -> None:
         self._rows: dict[str, Row] = {}
-        self._quantiles: dict[str, Floats] = {}
+        self._sorted: dict[str, Integers] = {}
 
     def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The same rows."""
@@ -32,8 +32,11 @@ class Curves:
             yield row
 
     def of(self, cases: Sequence[CaseSummary]) -> dict[int, dict[str, list[Any]]]:
-        """By the number of a case: `timing` has, per trial, quantiles of its samples at equal steps from 0 to 1, in ns;
-        `memory` has, per trial, `at_ms`, `rss_kb` and `peaks_kb` by phase. Cases without either are left out."""
+        """By the number of a case, those without trials left out.
+
+        `timing` has, per trial, samples in ns from the least to the greatest, at equal steps of their rank; `memory`
+        has, per trial, `at_ms`, `rss_kb` and, by phase, `peaks_kb`.
+        """
         by_case: dict[Name, list[Row]] = defaultdict(list)
         for row in counting(self._rows.values()):
             by_case[case_of(row)].append(row)
@@ -43,17 +46,16 @@ class Curves:
 
     def _add(self, row: Row) -> None:
         self._rows.pop(row.key, None)
-        self._quantiles.pop(row.key, None)
+        self._sorted.pop(row.key, None)
         if row.timing is not None and row.timing.samples_ns:
-            steps = np.linspace(0, 1, min(len(row.timing.samples_ns), _MOST_POINTS))
-            samples = np.array(row.timing.samples_ns, dtype=np.float64)
-            self._quantiles[row.key] = np.asarray(np.quantile(samples, steps))
+            samples = np.sort(np.array(row.timing.samples_ns, dtype=np.int64))
+            self._sorted[row.key] = samples[_kept(len(samples), _MOST_POINTS)]
         self._rows[row.key] = row.model_copy(update={"timing": None})
 
     def _drawn(self, rows: Sequence[Row], points: int) -> dict[str, list[Any]]:
-        curves = [self._quantiles[row.key] for row in rows if row.key in self._quantiles]
+        curves = [self._sorted[row.key] for row in rows if row.key in self._sorted]
         return {
-            "timing": [np.rint(curve[_kept(len(curve), points)]).astype(int).tolist() for curve in curves],
+            "timing": [curve[_kept(len(curve), points)].tolist() for curve in curves],
             "memory": [_memory(row.memory, points) for row in rows if row.memory is not None],
         }
 

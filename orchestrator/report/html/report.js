@@ -8,7 +8,11 @@
   const attacks = lazily("attacks");
   const trials = lazily("trials");
   const MOST_DRAWN = 40;
-  const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]; // Okabe and Ito's, safe for colour-blind eyes
+  // Okabe and Ito's, safe for colour-blind eyes; on dark paper the light ones come first.
+  const ON_LIGHT = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+  const ON_DARK = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#f0e442"];
+  const dark = matchMedia("screen and (prefers-color-scheme: dark)");
+  let COLOURS = dark.matches ? ON_DARK : ON_LIGHT;
   const VERDICTS = ["faster", "no difference shown", "slower"];
   const SYMBOLS = ["circle", "square", "triangle", "diamond", "cross", "star"];
 
@@ -98,7 +102,7 @@
       if (!drawn.length) return ["Nothing that is shown was compared with its source.", ""];
       const of = (key) => (number) => cases[number][key] ?? cases[number].ratio;
       const verdict = (number) => (of("ratio_high")(number) < 1 ? "faster" : of("ratio_low")(number) > 1 ? "slower" : "no difference shown");
-      return [perCase(width, drawn, { type: "log", label: "time over the source's →", tickFormat: (value) => `${value}x`, ticks: 6 }, [
+      return [perCase(width, drawn, { type: "log", label: "time over the source's →", tickFormat: (value) => `${value}x`, ticks: Math.max(3, width / 130) }, [
         Plot.ruleX([1], { stroke: "currentColor", strokeDasharray: "4 3" }),
         Plot.ruleY(drawn, { x1: of("ratio_low"), x2: of("ratio_high"), y: (number) => number, stroke: verdict, strokeWidth: 2.5, dy: 5 }),
         Plot.dot(drawn, {
@@ -118,7 +122,7 @@
       const group = (one) => `${one.network}, batch ${one.batch}`;
       const conversions = [...new Set(points.map((one) => one.conversion))];
       return [Plot.plot({
-        width, height: 420, marginLeft: 50, marginBottom: 45, grid: true, style: { fontSize: "12px" },
+        width, height: 420, inset: 10, marginLeft: 50, marginBottom: 45, grid: true, style: { fontSize: "12px" },
         x: { type: "log", label: "median of an inference →", tickFormat: duration, ticks: Math.max(3, width / 130) },
         y: { label: "↑ accuracy (%)", nice: true },
         color: { domain: conversions, range: conversions.map((_, rank) => COLOURS[rank % COLOURS.length]) },
@@ -169,14 +173,14 @@
 
     robustness(width) {
       const networks = new Set(shown.map((number) => cases[number].network));
-      const of = attacks().filter((one) => networks.has(one.network)).map((one) => ({ ...one, who: `${one.network}, ${one.conversion}` }));
+      const of = attacks().filter((one) => networks.has(one.network)).map((one) => ({ ...one, who: `${one.network}\n${one.conversion}` }));
       const everyone = [...new Set(of.map((one) => one.who))];
       const drawn = new Set(everyone.slice(0, MOST_DRAWN));
       const cells = of.filter((one) => drawn.has(one.who));
       if (!cells.length) return ["No attack on a converted model of what is shown.", ""];
       const most = Math.max(1, d3.max(cells, (one) => 100 * Math.abs(one.difference)));
       return [heat(width, cells, (one) => 100 * one.difference, (one) => (100 * one.difference).toFixed(1), "attack", "who", {
-        type: "diverging", scheme: "PuOr", reverse: true, domain: [-most, most], label: "points more wrong than the source",
+        type: "diverging", scheme: "PuOr", domain: [-most, most], label: "points more wrong than the source",
       }), `Orange: the converted model does worse; purple: better. ${tooMany(everyone.length, "converted models")}`];
     },
 
@@ -231,11 +235,11 @@
   function heat(width, cells, value, words, x, y, color) {
     const columns = [...new Set(cells.map((one) => one[x]))];
     const lines = [...new Set(cells.map((one) => one[y]))];
-    const longest = (names) => d3.max(names, (name) => name.length) ?? 0;
-    const marginLeft = Math.min(6.6 * longest(lines) + 14, Math.max(120, width * 0.4));
+    const longest = (names) => d3.max(names.flatMap((name) => name.split("\n")), (part) => part.length);
+    const marginLeft = 6.6 * longest(lines) + 14;
     const marginTop = Math.min(6 * longest(columns), 200) * 0.72 + 24;
     const plot = {
-      width: Math.max(Math.min(width, marginLeft + columns.length * 110 + 60), marginLeft + columns.length * 52 + 60), height: lines.length * 30 + marginTop + 20,
+      width: Math.max(Math.min(width, marginLeft + columns.length * 110 + 60), marginLeft + columns.length * 52 + 60), height: lines.length * 34 + marginTop + 20,
       marginLeft, marginTop, marginRight: 60, style: { fontSize: "12px" },
       x: { domain: columns, axis: "top", label: null, tickRotate: -40 }, y: { domain: lines, label: null }, color: { ...color, legend: true },
     };
@@ -259,8 +263,11 @@
     stale.delete(name);
     const [drawing, note] = CHARTS[name](Math.max(place.clientWidth, 280));
     place.replaceChildren(drawing);
+    if (place.scrollWidth > place.clientWidth) place.tabIndex = 0; // for the keyboard to scroll by
+    else place.removeAttribute("tabindex");
     figure.querySelector(".note").textContent = note;
     place.querySelectorAll("svg").forEach((svg) => {
+      svg.querySelectorAll("[aria-label]").forEach((part) => part.removeAttribute("aria-label")); // an image has one name
       svg.setAttribute("role", "img");
       svg.setAttribute("aria-label", figure.querySelector("figcaption").textContent);
     });
@@ -281,6 +288,7 @@
   figures.forEach((figure) => watcher.observe(figure));
 
   const redrawAll = () => redraw(...figures.keys());
+  dark.addEventListener("change", () => { COLOURS = dark.matches ? ON_DARK : ON_LIGHT; redrawAll(); });
   let width = document.documentElement.clientWidth;
   let waiting;
   addEventListener("resize", () => {
@@ -318,5 +326,6 @@
   document.querySelectorAll("[data-column]").forEach((box) => box.addEventListener("change", () => {
     table.classList.toggle(`no-${box.dataset.column}`, !box.checked);
   }));
+  byId("whole")?.addEventListener("click", ({ target }) => { table.classList.add("whole"); target.hidden = true; });
   byId("open-all")?.addEventListener("click", () => document.querySelectorAll(".network").forEach((one) => { one.open = true; }));
 })();
