@@ -81,7 +81,7 @@ def answers(cases: Sequence[CaseSummary]) -> list[Answer]:
 def _overall_figures(cases: Sequence[CaseSummary]) -> Iterator[tuple[str, str]]:
     counted = Counter("unstable" if case.status == "ok" and case.stable is False else case.status for case in cases)
     words = {"ok": "ok", "unstable": "unstable", "wrong": "wrong", "failed": "failed"}
-    kinds = ", ".join(f"{counted[kind]} {word}" for kind, word in words.items() if counted[kind])
+    kinds = ", ".join(f"{counted[kind]:,} {word}" for kind, word in words.items() if counted[kind])
     networks = len({network_of(case) for case in cases})
     yield "cases", f"{_count(networks, 'network')} in {_count(len(cases), 'case')}: {kinds}."
     converted = [case for case in cases if not is_source(case)]
@@ -106,8 +106,8 @@ def _overall_accuracy(converted: Sequence[CaseSummary]) -> str:
     least = min(checked, key=lambda case: case.label_agreement or 0.0)
     rest = f"; least alike: {network_of(least)} as {conversion_of(least)}, {_agreement(least)}"
     return (
-        f"{same} of {_count(len(checked), 'converted artifact')}, each on its runner, give every test input the label "
-        f"that the source gives{'' if same == len(checked) else rest}."
+        f"{same:,} of {_count(len(checked), 'converted artifact')}, each on its runner, give every test input the "
+        f"label that the source gives{'' if same == len(checked) else rest}."
     )
 
 
@@ -117,14 +117,14 @@ def _overall_memory(cases: Sequence[CaseSummary]) -> str:
         return ""
     less = sum(ratio < 1 for ratio in ratios)
     return (
-        f"{less} of {_count(len(ratios), 'converted case')} need less memory at their peak than the source framework's "
-        f"own runtime; the median needs {units.ratio(median(ratios))} as much."
+        f"{less:,} of {_count(len(ratios), 'converted case')} need less memory at their peak than the source "
+        f"framework's own runtime; the median needs {units.ratio(median(ratios))} as much."
     )
 
 
 def _overall_robustness(converted: Sequence[CaseSummary]) -> str:
     verdicts = Counter(case.robustness for case in robustness.places(converted) if case.robustness is not None)
-    told = ", ".join(f"{count} {_VERDICTS[verdict]}" for verdict, count in verdicts.items())
+    told = ", ".join(f"{count:,} {_VERDICTS[verdict]}" for verdict, count in verdicts.items())
     return f"Of {_count(verdicts.total(), 'converted model')} under attack, {told}." if told else ""
 
 
@@ -134,7 +134,7 @@ def _overall_warnings(cases: Sequence[CaseSummary]) -> Iterator[tuple[str, str]]
     if unstable:
         yield (
             "beware",
-            f"{unstable} of {_count(len(timed), 'timed case')} did not come out stable: read their intervals.",
+            f"{unstable:,} of {_count(len(timed), 'timed case')} did not come out stable: read their intervals.",
         )
     few = [case for case in timed if case.trials < _FEW_TRIALS]
     if few:
@@ -213,7 +213,7 @@ def _speed(cases: Sequence[CaseSummary], many_places: bool) -> Iterator[str]:
 def _speeds(compared: Sequence[CaseSummary]) -> str:
     counted = Counter(map(_faster_or_slower, compared))
     words = {"faster": "faster", "slower": "slower", "no difference shown": "without a difference shown"}
-    return ", ".join(f"{counted[word]} {told}" for word, told in words.items() if counted[word])
+    return ", ".join(f"{counted[word]:,} {told}" for word, told in words.items() if counted[word])
 
 
 def _faster_or_slower(case: CaseSummary) -> str:

@@ -43,21 +43,21 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A campaign of two networks, one with markup for a name, with everything that a page shows."""
-    written = [row for model in ("lenet5", MARKUP) for row in _network(model)]
-    return _written(tmp_path_factory.mktemp("small"), written, summarise(written))
+    found = [row for model in ("lenet5", MARKUP) for row in _network(model)]
+    return written(tmp_path_factory.mktemp("small"), found, summarise(found))
 
 
 @pytest.fixture(scope="package")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """2,000 cases of 40 networks; their figures are those of a few, for intervals take long to compute."""
     source, converted = summarise(_pair("lenet5"))
-    cases, written = [], []
+    cases, trials = [], []
     for number in range(1000):
         place: dict[str, Any] = {"model": f"network{number // 25:02}", "batch_size": 1 + number % 25}
         slower = replace(converted, median_ns=(converted.median_ns or 0) * (1 + number / 1000))
         cases += [replace(source, **place), replace(slower, **place)]
-        written += [rows.timing([40_000 + number] * 40, **rows.SOURCE, **place), rows.timing([9_000] * 40, **place)]
-    return _written(tmp_path_factory.mktemp("large"), written, cases)
+        trials += [rows.timing([40_000 + number] * 40, **rows.SOURCE, **place), rows.timing([9_000] * 40, **place)]
+    return written(tmp_path_factory.mktemp("large"), trials, cases)
 
 
 @pytest.fixture
@@ -77,9 +77,10 @@ def opened(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     assert not complaints
 
 
-def _written(folder: Path, written: list[Row], cases: list[CaseSummary]) -> Path:
+def written(folder: Path, of_trials: list[Row], cases: list[CaseSummary]) -> Path:
+    """The page about them."""
     curves = Curves()
-    assert len(list(curves.watch(written))) == len(written)
+    assert len(list(curves.watch(of_trials))) == len(of_trials)
     path = folder / "report.html"
     path.write_text(report_page(CAMPAIGN, cases, curves), encoding="utf-8")
     return path

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import MARKUP, SCREENSHOTS
+from tests.browser.conftest import MARKUP, SCREENSHOTS, written
 
 SHOWN = "#table tbody tr:visible"
 DARK: dict[str, Any] = {"color_scheme": "dark"}
@@ -135,6 +135,12 @@ def test_devices_stand_side_by_side_and_hosts_differ(opened: Page, small: Path) 
     _open(opened, small)
     expect(opened.locator("#beside thead")).to_contain_text("box, cuda:0")
     assert opened.locator("#environment table").first.locator("tbody tr").all_inner_texts() == ["cpu\tone\tanother"]
+
+
+def test_a_campaign_without_results_says_so(opened: Page, tmp_path: Path) -> None:
+    _open(opened, written(tmp_path, [], []))
+    _draw_all(opened)
+    expect(opened.locator("#answer")).to_contain_text("No results yet.")
 
 
 def test_it_prints(opened: Page, small: Path) -> None:

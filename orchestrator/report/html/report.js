@@ -69,7 +69,8 @@
   // What tells a case from the others that are drawn; the first two parts always.
   function labels(numbers) {
     const vary = Object.keys(PARTS).filter((key, rank) => rank < 2 || new Set(numbers.map((number) => cases[number][key])).size > 1);
-    return new Map(numbers.map((number) => [number, vary.map((key) => PARTS[key](cases[number])).join(", ")]));
+    const told = (one) => vary.filter((key) => one[key] !== undefined).map((key) => PARTS[key](one)).join(", ");
+    return new Map(numbers.map((number) => [number, told(cases[number])]));
   }
 
   // Charts: each returns a drawing, or words when there is nothing to draw
