@@ -34,16 +34,19 @@ def cases_drawn(cases: Sequence[CaseSummary]) -> list[dict[str, Any]]:
 
 
 def attacks_drawn(cases: Sequence[CaseSummary]) -> list[dict[str, Any]]:
-    """Of each attack on a converted model: the difference of the shares that are wrong, with its interval."""
+    """Of each attack on a converted model: the difference of the shares that are wrong, with its interval, and whether
+    it is what the verdict counts."""
     return [
         {
             "network": network_of(case),
             "conversion": conversion_of(case),
+            "host": case.host,
+            "device": case.device,
             "attack": attack.attack,
             "difference": attack.difference,
             "low": attack.difference_low,
             "high": attack.difference_high,
-            "wrong": attack.wrong_share,
+            "counts": attack.compared and attack.distance_ratio is None,
         }
         for case in robustness.places(cases)
         if not is_source(case)

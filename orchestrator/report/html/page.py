@@ -94,15 +94,16 @@ def _side_by_side(cases: Sequence[CaseSummary]) -> dict[str, Any] | None:
     if len(places) < 2:
         return None
     median = next(column for column in COLUMNS if column.key == "median")
-    lines: dict[tuple[str, str, str], dict[str, str]] = {}
+    lines: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for case in timed:
         place = units.literal(f"{case.host}, {case.device}")
         line = (network_of(case), conversion_of(case), str(case.batch_size))
-        lines.setdefault(line, {})[place] = median.shown(case)
-    return {
-        "places": places,
-        "lines": [(line, [cells.get(place, units.UNKNOWN) for place in places]) for line, cells in lines.items()],
-    }
+        threads = f" ({case.threads} threads)" if (case.threads or 1) > 1 else ""
+        lines.setdefault(line, {}).setdefault(place, []).append(median.shown(case) + threads)
+    shown = [
+        (line, ["; ".join(cells.get(place, [units.UNKNOWN])) for place in places]) for line, cells in lines.items()
+    ]
+    return {"places": places, "lines": shown}
 
 
 def _failures(cases: Sequence[CaseSummary]) -> dict[str, Any]:
