@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from orchestrator.errors import Stage
 from orchestrator.report.html.curves import Curves
 from orchestrator.report.html.page import page as report_page
 from orchestrator.results.schema import Campaign, MemorySample, Row
@@ -102,6 +103,7 @@ def _network(model: str) -> list[Row]:
         _memory(2**27, model=model),
         rows.attack(fooled, fooled, model=model, **rows.SOURCE),
         rows.attack(fooled, [True] * 30 + [False] * 10, model=model),
+        rows.attack([], [], name="pgd", model=model, outcome={**rows.FAILURE, "stage": Stage.ATTACK}),
         rows.check(model=model, **gpu),
         *rows.steady_trials(2_000, seed=2, trials=2, model=model, **gpu),
         rows.row("check", rows.wrong(), model=model, precision="float16", batch_size=None, threads=None),

@@ -143,6 +143,14 @@ def test_a_campaign_without_results_says_so(opened: Page, tmp_path: Path) -> Non
     expect(opened.locator("#answer")).to_contain_text("No results yet.")
 
 
+def test_failures_are_counted_by_stage_and_symptom(opened: Page, small: Path) -> None:
+    _open(opened, small)
+    table = opened.locator("#failures table")
+    assert table.locator("thead th").all_inner_texts() == ["stage", "timeout", "wrong-output"]
+    lines = [line.split("\t") for line in table.locator("tbody tr").all_inner_texts()]
+    assert sorted(lines) == [["attack", "2", "0"], ["compare", "0", "2"], ["measure", "2", "0"]]
+
+
 def test_it_prints(opened: Page, small: Path) -> None:
     _open(opened, small)
     assert opened.pdf(format="A4").startswith(b"%PDF")

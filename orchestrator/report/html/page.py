@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from orchestrator.report import environment, units
+from orchestrator.report import environment, robustness, units
 from orchestrator.report.answer import answers, conversion_of, network_of, overall
 from orchestrator.report.html.charts import attacks_drawn, cases_drawn
 from orchestrator.report.html.columns import COLUMNS
@@ -77,9 +77,18 @@ def _case(case: CaseSummary) -> str:
 
 
 def _problems(cases: Sequence[CaseSummary]) -> Iterator[_Problem]:
+    attacked = {id(case) for case in robustness.places(cases)}
     for number, case in enumerate(cases):
-        for mark, words in problems(case):
-            yield _Problem(number, f"{network_of(case)}, {_case(case)}", mark, units.literal(words))
+        told = [*problems(case), *(_failed_attacks(case) if id(case) in attacked else ())]
+        yield from (
+            _Problem(number, f"{network_of(case)}, {_case(case)}", mark, units.literal(it)) for mark, it in told
+        )
+
+
+def _failed_attacks(case: CaseSummary) -> Iterator[tuple[str, str]]:
+    for attack in case.attacks:
+        if attack.status != "ok":
+            yield attack.status.upper(), f"{attack.attack}: {attack.stage} {attack.symptom}: {attack.message}"
 
 
 def _choices(cases: Sequence[CaseSummary], key: str) -> list[str]:
@@ -107,8 +116,10 @@ def _side_by_side(cases: Sequence[CaseSummary]) -> dict[str, Any] | None:
 
 
 def _failures(cases: Sequence[CaseSummary]) -> dict[str, Any]:
-    """How many cases failed or are wrong, by stage and symptom."""
-    counted = Counter((str(case.stage), str(case.symptom)) for case in cases if case.stage and case.symptom)
+    """How many cases and attacks failed or are wrong, by stage and symptom."""
+    causes = [(case.stage, case.symptom) for case in cases]
+    causes += [(attack.stage, attack.symptom) for case in robustness.places(cases) for attack in case.attacks]
+    counted = Counter((str(stage), str(symptom)) for stage, symptom in causes if stage and symptom)
     symptoms = sorted({symptom for _, symptom in counted})
     stages = list(dict.fromkeys(stage for stage, _ in counted))
     return {
