@@ -1,6 +1,9 @@
 """What other programs read of a campaign, and the page in Markdown."""
 
 import csv
+import hashlib
+import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -85,3 +88,13 @@ def test_nothing_is_said_of_nothing() -> None:
     assert not overall([])
     assert not answers([])
     assert "No results yet." in markdown("empty", [])
+
+
+def test_the_page_carries_what_its_read_me_says() -> None:
+    folder = resources.files("orchestrator.report.html").joinpath("vendor")
+    told = re.findall(
+        r"\| `(.+?)` \| .+ \| ([0-9a-f]{64}) \|", folder.joinpath("README.md").read_text(encoding="utf-8")
+    )
+    assert len(told) == 2
+    for name, expected in told:
+        assert hashlib.sha256(folder.joinpath(name).read_bytes()).hexdigest() == expected
