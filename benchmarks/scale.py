@@ -12,7 +12,9 @@ from rich.console import Console
 from benchmarks.clock import timed
 from orchestrator.inventory import load_inventory
 from orchestrator.plan import make_plan, order_trials
+from orchestrator.report import files
 from orchestrator.report import plan as plan_report
+from orchestrator.report.html.curves import Curves
 from orchestrator.report.table import table
 from orchestrator.results.schema import Campaign, Identity, Row, TimingSection
 from orchestrator.results.store import ROWS_FILE, Store
@@ -69,17 +71,21 @@ def _report() -> dict[str, Any]:
         with (folder / ROWS_FILE).open("w") as file:
             file.writelines(row.model_dump_json() + "\n" for row in _rows())
         size_bytes = (folder / ROWS_FILE).stat().st_size
-        rows, read_s = timed(lambda: list(store.rows()))
+        curves = Curves()
+        rows, read_s = timed(lambda: list(curves.watch(store.rows())))
         cases, summarise_s = timed(lambda: summarise(rows))
         _, table_s = timed(lambda: _render(table(cases)))
+        written, write_s = timed(lambda: files.write(campaign, cases, curves, folder))
+        page_bytes = written[0].stat().st_size
     sizes = {
         "trials": len(rows),
         "cases": len(cases),
         "samples_per_trial": SAMPLES_PER_TRIAL,
         "disturbed_share": DISTURBED_SHARE,
         "rows_bytes": size_bytes,
+        "page_bytes": page_bytes,
     }
-    return {**sizes, "read_s": read_s, "summarise_s": summarise_s, "as_table_s": table_s}
+    return {**sizes, "read_s": read_s, "summarise_s": summarise_s, "as_table_s": table_s, "write_s": write_s}
 
 
 def _rows() -> Iterator[Row]:

@@ -121,7 +121,7 @@ def run(
     store = campaign.open_folder(wanted, inventory, folder)
     with Narrator(Console(stderr=True)) as narrator:
         campaign.run(planned, wanted, spread_out, store, _launcher(launcher), narrator, data_dir, place)
-    cases = _show_table(folder)
+    cases = _show(folder, folder)
     if any(case.status != "ok" or any(attack.status != "ok" for attack in case.attacks) for case in cases):
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -147,6 +147,9 @@ def plan(suite: SuiteArgument = "quick", runners: RunnersOption = None, as_json:
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a campaign.", metavar="DIR")],
     as_json: JsonOption = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the report's files. Default: the campaign's own.", metavar="DIR")
+    ] = None,
     score_like_openja: Annotated[
         bool,
         typer.Option(
@@ -154,7 +157,7 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Show the results of a campaign, finished or not."""
+    """Show the results of a campaign, finished or not, and write them as files for people and for programs."""
     from dataclasses import asdict
 
     from orchestrator.results.store import Store
@@ -163,7 +166,7 @@ def report(
     if as_json:
         _print_json([asdict(case) for case in summarise(Store.open(folder).rows())])
     else:
-        _show_table(folder, score_like_openja)
+        _show(folder, out or folder, score_like_openja)
 
 
 @app.command()
@@ -382,16 +385,22 @@ def _workplace(dask: str | None) -> "Workplace":
     return connect(dask)
 
 
-def _show_table(folder: Path, score_like_openja: bool = False) -> list[Any]:
+def _show(folder: Path, out: Path, score_like_openja: bool = False) -> list[Any]:
+    """Prints the table, writes the report's files into `out` and names them."""
+    from orchestrator.report import files
+    from orchestrator.report.html.curves import Curves
     from orchestrator.report.robustness import RobustnessReport
     from orchestrator.report.table import table
     from orchestrator.results.store import Store
     from orchestrator.results.summary import summarise
 
-    cases = summarise(Store.open(folder).rows())
+    store, curves = Store.open(folder), Curves()
+    cases = summarise(curves.watch(store.rows()))
     _print(table(cases))
     _print(RobustnessReport(cases, score_like_openja))
     typer.echo(f"Results: {folder}")
+    for path in files.write(store.campaign, cases, curves, out):
+        typer.echo(f"Report: {path}")
     return cases
 
 

@@ -10,19 +10,37 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.report.units import UNKNOWN
-from orchestrator.results.environment import Difference, Facts
+from orchestrator.results.environment import Difference, Facts, facts
+from orchestrator.results.schema import Campaign
 
 
-def as_table(facts: Facts) -> RenderableType:
+def as_table(known: Facts) -> RenderableType:
     """One line per fact; what all runners agree in stands once."""
     table = _table("fact", "value", "where")
-    agreed: dict[tuple[str, str], list[str]] = {}
-    for place, known in facts.items():
-        for fact, value in known.items():
-            agreed.setdefault((fact, _shown(value)), []).append(place)
-    for (fact, value), places in agreed.items():
+    for fact, value, places in agreed(known):
         table.add_row(fact, Text(value), ", ".join(places))
     return table
+
+
+def agreed(known: Facts) -> list[tuple[str, str, list[str]]]:
+    """Each fact with each of its values and the places that have it."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for place, of_place in known.items():
+        for fact, value in of_place.items():
+            found.setdefault((fact, _shown(value)), []).append(place)
+    return [(fact, value, places) for (fact, value), places in found.items()]
+
+
+def hosts(campaign: Campaign) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """The hosts, and the facts in which they differ with the value on each."""
+    names = list(dict.fromkeys(name.partition("/")[0] for name in campaign.runners))
+    known = facts(campaign)
+    values: dict[str, dict[str, set[str]]] = {}
+    for name in campaign.runners if len(names) > 1 else ():
+        for fact, value in known[name].items():
+            values.setdefault(fact, {}).setdefault(name.partition("/")[0], set()).add(_shown(value))
+    differing = {fact: on for fact, on in values.items() if any(on.get(name) != on.get(names[0]) for name in names)}
+    return names, [(fact, [", ".join(sorted(on.get(name, ()))) for name in names]) for fact, on in differing.items()]
 
 
 def differences_as_objects(differences: Sequence[Difference]) -> list[dict[str, Any]]:

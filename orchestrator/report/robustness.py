@@ -45,21 +45,21 @@ class RobustnessReport:
     like_openja: bool
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        places = _places(self.cases)
-        if not places:
+        attacked = places(self.cases)
+        if not attacked:
             return
-        for network, group in groupby(places, key=_network):
+        for network, group in groupby(attacked, key=_network):
             yield Text(f"attacks on {network}", style="bold", overflow="fold")
             yield _table(list(group), self.like_openja)
             yield Text()
         yield Text(_LEGEND_LIKE_OPENJA if self.like_openja else _LEGEND, style="bold" if self.like_openja else "dim")
         yield Text()
         if not self.like_openja:
-            yield from (_sentence(case) for case in places if case.robustness is not None)
-        yield from _problems(places)
+            yield from (sentence(case) for case in attacked if case.robustness is not None)
+        yield from _problems(attacked)
 
 
-def _places(cases: Sequence[CaseSummary]) -> list[CaseSummary]:
+def places(cases: Sequence[CaseSummary]) -> list[CaseSummary]:
     """One case of each artifact on each runner: attacks hold for every batch size."""
     by_place = {
         (case.model, case.source_framework, case.format, case.precision, case.host, case.runner, case.device): case
@@ -117,7 +117,7 @@ def _who(case: CaseSummary) -> str:
     return units.literal(f"{case.model} from {case.source_framework} as {case.format} on {_executed(case)}")
 
 
-def _sentence(case: CaseSummary) -> Text:
+def sentence(case: CaseSummary) -> Text:
     """Whether the converted model is more vulnerable, and the figure with its interval that says most about it."""
     if case.robustness is None:
         raise ValueError("a source is not compared with itself")

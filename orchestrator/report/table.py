@@ -104,7 +104,7 @@ def _cells(case: CaseSummary, many_threads: bool) -> list[Text]:
         _ratio(case),
         units.size(case.peak_bytes),
     )
-    return [Text(name), *(Text(figure) for figure in figures), _status(case)]
+    return [Text(name), *(Text(figure) for figure in figures), status(case)]
 
 
 def _list(cases: Sequence[CaseSummary], many_threads: bool) -> Table:
@@ -112,7 +112,7 @@ def _list(cases: Sequence[CaseSummary], many_threads: bool) -> Table:
     rendered = Table.grid()
     rendered.add_column(overflow="fold")
     for case in cases:
-        rendered.add_row(Text.assemble(label(case, many_threads), ": ", _status(case)))
+        rendered.add_row(Text.assemble(label(case, many_threads), ": ", status(case)))
         rendered.add_row(Padding(Text(", ".join(_facts(case)), overflow="fold"), (0, 0, 0, 2)))
     return rendered
 
@@ -138,7 +138,7 @@ def _remarks(cases: Sequence[CaseSummary], many_threads: bool) -> Iterator[Text]
     """One line per problem; the cases that share it are named once."""
     by_problem: dict[tuple[str, str], list[CaseSummary]] = {}
     for case in cases:
-        for problem in _problems(case):
+        for problem in problems(case):
             by_problem.setdefault(problem, []).append(case)
     for (mark, words), concerned in by_problem.items():
         first = concerned[0]
@@ -147,7 +147,7 @@ def _remarks(cases: Sequence[CaseSummary], many_threads: bool) -> Iterator[Text]
         yield Text.assemble((mark, _STYLES.get(mark, "")), f" {who}: {units.literal(words)}", overflow="fold")
 
 
-def _problems(case: CaseSummary) -> Iterator[tuple[str, str]]:
+def problems(case: CaseSummary) -> Iterator[tuple[str, str]]:
     """Mark and words of what is to be said about a case."""
     if case.status == "failed":
         yield "FAILED", f"{case.stage} {case.symptom}: {case.message}"
@@ -161,7 +161,7 @@ def _problems(case: CaseSummary) -> Iterator[tuple[str, str]]:
         yield "unstable", str(case.unstable_reason)
 
 
-def _status(case: CaseSummary) -> Text:
+def status(case: CaseSummary) -> Text:
     """A word of its own for every status, so that colour only repeats it."""
     if case.status != "ok":
         word = case.status.upper()

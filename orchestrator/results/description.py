@@ -1,14 +1,23 @@
-"""`results/README.md`, made of the schema: `python -m orchestrator.results.description > results/README.md`."""
+"""`results/README.md` and the JSON schema beside it, made of `schema.py`:
+`python -m orchestrator.results.description results`.
+"""
 
+import json
 import sys
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from orchestrator.results import schema
 from orchestrator.results.store import CAMPAIGN_FILE, ROWS_FILE
+
+PAGE_FILE = "README.md"
+SCHEMA_FILE = "trials.schema.json"
 
 _INTRODUCTION = f"""\
 # Results
@@ -20,11 +29,12 @@ Each campaign is a folder here:
   Nothing is ever changed or dropped, failures included. A line that a crash cut off has no line feed at its end; it is
   no row.
 
-Everything else is derived: `portbench report DIR` prints the table, `portbench report DIR --json` one object per case.
+Everything else is derived and can be made again: `portbench report DIR` prints the table and writes the report beside
+the rows, `portbench report DIR --json` prints one object per case.
 
 This is schema version {schema.SCHEMA_VERSION}, raised when a field changes its meaning; portbench refuses newer files.
-This page is made of `orchestrator/results/schema.py` by
-`python -m orchestrator.results.description > results/README.md`.
+[{SCHEMA_FILE}]({SCHEMA_FILE}) is the JSON schema of a line of `{ROWS_FILE}`, for other programs that read or write it.
+It and this page are made of `orchestrator/results/schema.py` by `python -m orchestrator.results.description results`.
 
 A field that does not apply is null. Times are durations in nanoseconds, sizes are bytes. NaN and infinity are the
 strings `"NaN"`, `"Infinity"` and `"-Infinity"`. Rows of one case agree in `model`, `source_framework`, `format`,
@@ -55,6 +65,20 @@ _NAMES: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "t
 def markdown() -> str:
     """The whole page."""
     return "\n".join((_INTRODUCTION, *(_table(title, kind) for title, kind in _SECTIONS)))
+
+
+def json_schema() -> str:
+    """Of a row, JSON Schema 2020-12."""
+    made = schema.Row.model_json_schema(schema_generator=_WithInfinity)
+    return json.dumps({"$schema": _WithInfinity.schema_dialect} | made, indent=1) + "\n"
+
+
+class _WithInfinity(GenerateJsonSchema):
+    """Numbers may be the strings that stand for what JSON has no number for."""
+
+    def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
+        number = super().float_schema(schema)
+        return {"anyOf": [number, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
 
 
 def _table(title: str, kind: type[BaseModel]) -> str:
@@ -94,5 +118,10 @@ def _type(annotation: Any) -> str:
     return _NAMES.get(annotation) or ", ".join(f"`{value}`" for value in annotation)
 
 
+def _write(folder: Path) -> None:
+    (folder / PAGE_FILE).write_text(markdown(), encoding="utf-8")
+    (folder / SCHEMA_FILE).write_text(json_schema(), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    sys.stdout.write(markdown())
+    _write(Path(sys.argv[1]))

@@ -40,7 +40,8 @@ class CaseSummary:
 
     `trained` says whether the network is better than always naming the most frequent class; if not, `accuracy` is null,
     for it would be no finding. `bytes_with_optimizer` is the source's size with the optimizer's state in it. `attacks`
-    hold for every batch size; `robustness` is what they say together, null for the source itself.
+    hold for every batch size; `robustness` is what they say together, null for the source itself. `check_samples` are
+    the inputs that `accuracy` and `label_agreement` are shares of.
     """
 
     model: str
@@ -103,6 +104,7 @@ class CaseSummary:
     bytes_with_optimizer: int | None = None
     conversion_ns: int | None = None
     conversion_peak_bytes: int | None = None
+    check_samples: int = 0
     robustness: Verdict | None = None
     attacks: tuple[AttackSummary, ...] = ()
 
@@ -369,6 +371,7 @@ def _outcome(group: _Group) -> tuple[Status, Row | None, str | None]:
 
 def _fidelity(check: CheckSection) -> dict[str, Any]:
     return {
+        "check_samples": check.samples,
         "accuracy": _finite(check.accuracy),
         "label_agreement": _finite(check.label_agreement),
         "max_abs_error": _finite(check.max_abs_error),

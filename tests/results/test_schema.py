@@ -3,6 +3,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from pydantic import ValidationError
 
@@ -10,13 +11,34 @@ from orchestrator.results import description
 from orchestrator.results.schema import Row
 from tests.results import rows
 
-README = Path(__file__).parents[2] / "results" / "README.md"
+RESULTS = Path(__file__).parents[2] / "results"
+MAKE_AGAIN = "make it again: python -m orchestrator.results.description results"
 
 
-def test_readme_says_what_the_schema_says() -> None:
-    assert README.read_text(encoding="utf-8") == description.markdown(), (
-        "make it again: python -m orchestrator.results.description > results/README.md"
-    )
+def test_what_is_made_of_the_schema_says_what_it_says() -> None:
+    assert (RESULTS / "README.md").read_text(encoding="utf-8") == description.markdown(), MAKE_AGAIN
+    assert (RESULTS / "trials.schema.json").read_text(encoding="utf-8") == description.json_schema(), MAKE_AGAIN
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        rows.artifact(),
+        rows.check(),
+        rows.row("check", rows.wrong()),
+        rows.timing([1] * 9),
+        rows.row("timing", rows.FAILURE),
+        rows.memory(1, 2),
+        rows.attack([True, False], [True, True]),
+    ],
+    ids=lambda row: f"{row.kind} {row.status}",
+)
+def test_rows_are_as_the_json_schema_says(row: Row) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(description.json_schema()))
+    written = json.loads(row.model_dump_json())
+    validator.validate(written)
+    assert not validator.is_valid(written | {"model": 7})
+    assert not validator.is_valid(written | {"unheard_of": 7})
 
 
 def test_every_field_is_described_with_its_unit() -> None:

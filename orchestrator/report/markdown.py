@@ -1,0 +1,63 @@
+"""The report as Markdown: the answer in sentences, then one row per case."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from orchestrator.report import units
+from orchestrator.report.answer import answers, conversion_of, network_of, overall
+from orchestrator.report.table import problems, status
+from orchestrator.results.summary import CaseSummary
+
+_HEADINGS = (
+    *("network", "format/runtime", "host", "device", "batch", "threads", "accuracy", "agrees", "size", "load", "first"),
+    *("median", "95 %", "ratio", "memory", "status"),
+)
+_SPECIAL = re.compile(r"([\\`*_\[\]#|~<>&])")
+
+
+def markdown(name: str, cases: Sequence[CaseSummary]) -> str:
+    """The whole page of the campaign `name`. Names and messages are shown as they are, whatever markup they hold."""
+    return "\n".join(_lines(name, cases)) + "\n"
+
+
+def _lines(name: str, cases: Sequence[CaseSummary]) -> Iterator[str]:
+    yield f"# {_escaped(name)}"
+    if not cases:
+        yield from ("", "No results yet.")
+        return
+    yield ""
+    yield from (f"- {_escaped(sentence.text)}" for sentence in overall(cases))
+    for answer in answers(cases):
+        yield from ("", f"## {_escaped(answer.network)}", "")
+        yield from (f"- {sentence.topic}: {_escaped(sentence.text)}" for sentence in answer.sentences)
+    yield from ("", "## Cases", "", f"| {' | '.join(_HEADINGS)} |", f"|{' --- |' * len(_HEADINGS)}")
+    yield from (f"| {' | '.join(map(_escaped, _cells(case)))} |" for case in cases)
+    yield from ("", "## Remarks", "")
+    for case in cases:
+        who = f"{network_of(case)}, {conversion_of(case)}, batch {case.batch_size or units.UNKNOWN}"
+        yield from (f"- {mark} {_escaped(f'{who}: {units.literal(words)}')}" for mark, words in problems(case))
+
+
+def _cells(case: CaseSummary) -> tuple[str, ...]:
+    return (
+        network_of(case),
+        conversion_of(case),
+        units.literal(case.host or units.UNKNOWN),
+        units.literal(case.device or units.UNKNOWN),
+        str(case.batch_size or units.UNKNOWN),
+        str(case.threads or units.UNKNOWN),
+        units.share(case.accuracy),
+        units.share(case.label_agreement),
+        units.size(case.artifact_bytes),
+        units.duration(case.load_ns),
+        units.duration(case.first_ns),
+        units.duration(case.median_ns),
+        units.interval(case.median_ns, case.median_low_ns, case.median_high_ns),
+        units.ratio(case.ratio_to_source),
+        units.size(case.peak_bytes),
+        status(case).plain,
+    )
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", text)
