@@ -23,40 +23,35 @@ def as_objects(offers: Sequence[Offer]) -> list[dict[str, Any]]:
 
 
 def as_table(offers: Sequence[Offer]) -> RenderableType:
-    """One row per runner that answers; below, a line for each that does not."""
+    """One row per runner that answers; below, what it computes with, and a line for each that does not answer."""
     table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
-    for heading in (
-        "host",
-        "runner",
-        "health",
-        "isolation",
-        "devices",
-        "CPUs",
-        "round trip",
-        "certificate",
-        "versions",
-    ):
-        table.add_column(heading, no_wrap=True)
-    for offer in offers:
-        if offer.problem is None:
-            table.add_row(*map(Text, _cells(offer)))
-    problems = [Text(f"✗ {offer.host}/{offer.runner}: {offer.problem}") for offer in offers if offer.problem]
-    return Group(*([table] if len(problems) < len(offers) else []), *problems)
+    for heading in ("host", "runner", "health", "isolation", "devices", "CPUs", "round trip"):
+        table.add_column(heading)
+    there = [offer for offer in offers if offer.problem is None]
+    for offer in there:
+        table.add_row(*map(Text, _cells(offer)))
+    problems = [Text(f"✗ {_name(offer)}: {offer.problem}") for offer in offers if offer.problem]
+    return Group(*([table] if there else []), *(Text(f"{_name(offer)}: {_told(offer)}") for offer in there), *problems)
+
+
+def _name(offer: Offer) -> str:
+    return f"{offer.host}/{offer.runner}"
 
 
 def _cells(offer: Offer) -> tuple[str, ...]:
-    versions = "\n".join(f"{name} {version}" for name, version in sorted((offer.versions or {}).items()))
     round_trip = f"{(offer.round_trip_ns or 0) / 1e6:.1f} ms"
-    devices = "\n".join(offer.devices)
-    certificate = _told(offer.certificate) if offer.certificate else ""
     who = (offer.host, offer.runner, offer.health or "", offer.isolation or "")
-    return (*who, devices, str(offer.available_cpus), round_trip, certificate, versions)
+    return (*who, "\n".join(offer.devices), str(offer.available_cpus), round_trip)
 
 
-def _told(certificate: Told) -> str:
-    """The end, and as much of the fingerprint as tells two apart."""
-    soon = certificate.ends_at < datetime.now(UTC) + SOON
-    return f"until {certificate.ends_at:%Y-%m-%d}{', renew it' if soon else ''}\n{certificate.fingerprint[:23]}..."
+def _told(offer: Offer) -> str:
+    """Versions and, of a certificate, the end and the fingerprint as the runner printed it."""
+    told = [f"{name} {version}" for name, version in sorted((offer.versions or {}).items())]
+    if offer.certificate:
+        soon = offer.certificate.ends_at < datetime.now(UTC) + SOON
+        told.append(f"certificate until {offer.certificate.ends_at:%Y-%m-%d}{', renew it' if soon else ''}")
+        told.append(f"SHA-256 {offer.certificate.fingerprint}")
+    return ", ".join(told)
 
 
 def _certificate(certificate: Told | None) -> dict[str, str] | None:
