@@ -1,6 +1,7 @@
 """Runners started on another machine's engine: this machine's own, reached over ssh as if it were far away."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import docker
@@ -197,9 +199,16 @@ def test_an_engine_that_cannot_be_reached_is_one_line(
     assert "\n" not in raised.value.message
 
 
+@dataclass(frozen=True)
+class BareEngine:
+    """A second engine, which has no image yet; its process is alone in a network namespace."""
+
+    client: docker.DockerClient
+    pid: int
+
+
 @pytest.fixture
-def bare_engine() -> Iterator[docker.DockerClient]:
-    """A second engine, which has no image yet."""
+def bare_engine() -> Iterator[BareEngine]:
     if os.getuid():
         pytest.skip("only root starts a second engine")
     # Not under pytest's folder: the engine's sockets have long names of their own.
@@ -221,18 +230,47 @@ def bare_engine() -> Iterator[docker.DockerClient]:
                 break
             time.sleep(0.1)
         with contextlib.closing(client):
-            yield client
+            yield BareEngine(client, process.pid)
     finally:
         process.terminate()
         process.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_an_engine_that_has_not_the_image_is_sent_it_once(
-    bare_engine: docker.DockerClient, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def registry(bare_engine: BareEngine, tmp_path: Path) -> Iterator[str]:
+    """Address, as the second engine sees it, of an empty registry in its network namespace."""
+    if shutil.which("docker-registry") is None:
+        pytest.skip("no registry is installed: docker-registry")
+    inside = ["nsenter", f"--net=/proc/{bare_engine.pid}/ns/net"]
+    subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)
+    storage = {"filesystem": {"rootdirectory": str(tmp_path)}}
+    settings = {"version": "0.1", "storage": storage, "http": {"addr": "127.0.0.1:5000"}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with subprocess.Popen(
+        [*inside, "docker-registry", "serve", str(tmp_path / "config.json")], stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            yield "127.0.0.1:5000/portbench"
+        finally:
+            process.terminate()
+
+
+def test_an_engine_without_the_image_is_sent_it_once_or_pulls_it_from_the_registry_that_has_it(
+    bare_engine: BareEngine, registry: str, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PORTBENCH_REGISTRY", registry)
     reference = images.build("null")
-    provide(reference, bare_engine)
-    assert bare_engine.images.get(reference).id == engine.images.get(reference).id
+    there, ours = bare_engine.client.images, engine.images.get(reference).id
+    provide(reference, bare_engine.client)  # the registry has it not
+    assert there.get(reference).id == ours
     monkeypatch.delattr(docker.models.images.ImageCollection, "load")
-    provide(reference, bare_engine)
+    provide(reference, bare_engine.client)
+
+    tag = reference.partition(":")[2]
+    there.get(reference).tag(f"{registry}/null", tag)
+    there.push(f"{registry}/null", tag=tag)
+    there.remove(reference)
+    there.remove(f"{registry}/null:{tag}")
+    provide(reference, bare_engine.client)
+    assert there.get(reference).id == ours
