@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from dask import config as dask_config
 from distributed import Client
 
 from orchestrator import cluster, isolated, preparation
@@ -55,9 +56,9 @@ def _dask(folder: Path, *arguments: str, code: Path = ROOT) -> Iterator[subproce
 
 
 @contextmanager
-def _scheduler(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def _scheduler(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     told = folder / "scheduler.json"
-    with _dask(folder, "scheduler", "--port", "0", "--scheduler-file", str(told)) as process:
+    with _dask(folder, "scheduler", "--port", "0", "--scheduler-file", str(told), *arguments) as process:
         _wait_until(lambda: told.exists() and told.read_text().endswith("}"))
         yield json.loads(told.read_text())["address"], process
 
@@ -174,6 +175,27 @@ def test_a_campaign_that_is_interrupted_ends_its_work_on_the_cluster(dask: Dask,
     assert (process.returncode, errors.count("\n")) == (130, 1), errors
     assert (folder / "trials.jsonl").read_bytes() == b""
     _wait_until(lambda: not any(dask.folder.glob("pb-*")))
+
+
+def test_a_cluster_behind_tls_is_used_with_the_certificates_of_dasks_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "dask.crt", tmp_path / "dask.key"
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=dask", "-days", "1"]
+    subprocess.run([*request, "-out", certificate, "-keyout", key], check=True, capture_output=True)
+    tls = "distributed.comm.tls"
+    files = {
+        f"{tls}.{role}.{name}": str(path)
+        for role in ("scheduler", "worker", "client")
+        for name, path in (("cert", certificate), ("key", key))
+    }
+    settings = files | {f"{tls}.ca-file": str(certificate)}
+    for name, value in settings.items():
+        monkeypatch.setenv("DASK_" + name.replace(".", "__").replace("-", "_").upper(), value)
+    with _scheduler(tmp_path, "--protocol", "tls") as (address, _), _worker(tmp_path, address):
+        assert address.startswith("tls://")
+        with dask_config.set(settings), closing(cluster.connect(address)) as place:
+            assert _call(place, "answer", Files({}, {}))["given"] == {}
 
 
 def test_a_worker_that_is_lost_is_replaced_once(place: Cluster, tmp_path: Path) -> None:
