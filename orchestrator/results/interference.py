@@ -9,7 +9,7 @@ the references' slow-down, and read at the slow-down of a quiet host. Measured i
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -41,6 +41,8 @@ _MIN_WINDOWS = 8
 _MAX_WINDOWS = 320
 _BEST_QUANTILE = 0.005
 _BEST_RANK = 3
+_EVERY = 31
+_MIDDLE = 0.35, 0.65
 _KEPT_CASES = 32
 
 Basis = Literal["undisturbed", "adjusted", "as-seen"]
@@ -61,6 +63,11 @@ class TrialSamples:
     undisturbed: Booleans
     slowdowns: Floats
     shared_error: float = 0.0
+
+    @cached_property
+    def median_ns(self) -> float:
+        """Of its samples."""
+        return float(np.median(self.values_ns))
 
     def undisturbed_mask(self) -> Booleans:
         """Per sample, shape (samples,)."""
@@ -220,48 +227,88 @@ def _windows(trial: TrialSamples, most: int) -> _Windows:
     of_block = np.arange(blocks) * min(blocks, most) // blocks
     starts = np.flatnonzero(np.diff(of_block, prepend=-1))
     first_samples = (np.cumsum(trial.block_samples) - trial.block_samples)[starts]
-    times = np.array([np.median(part) for part in np.split(trial.values_ns, first_samples[1:])])
+    times = _medians(trial.values_ns, first_samples)
     slowdowns = np.add.reduceat(trial.slowdowns, starts) / np.bincount(of_block)
     return _Windows(of_block, times, slowdowns - 1)
 
 
+def _medians(values_ns: Floats, starts: Integers) -> Floats:
+    """Of consecutive parts that begin at `starts`."""
+    sizes = np.diff(starts, append=len(values_ns))
+    ascending = values_ns[np.lexsort((values_ns, np.repeat(np.arange(len(starts)), sizes)))]
+    medians: Floats = (ascending[starts + (sizes - 1) // 2] + ascending[starts + sizes // 2]) / 2
+    return medians
+
+
 def _sensitivity(windows: Sequence[_Windows]) -> tuple[float, float]:
     """With its standard error: by the jackknife over trials, of a single one over its windows."""
-    line = _Line(
-        np.concatenate([one.excess for one in windows]),
-        np.concatenate([one.times_ns for one in windows]),
-    )
     sizes = [len(one.excess) for one in windows] if len(windows) > 1 else [1] * len(windows[0].excess)
     group = np.repeat(np.arange(len(sizes)), sizes)
-    without = [line.sensitivity(group != index) for index in range(len(sizes))]
-    whole = line.sensitivity(np.ones(len(group), np.bool_))
+    kept = np.arange(-1, len(sizes))[:, np.newaxis] != group  # first all of them, then without each group
+    excess = np.concatenate([one.excess for one in windows])
+    times_ns = np.concatenate([one.times_ns for one in windows])
+    whole, *without = _sensitivities(excess, times_ns, kept)
     return whole, math.sqrt((len(without) - 1) * float(np.var(without)))
 
 
-class _Line:
+def _sensitivities(excess: Floats, times_ns: Floats, kept: Booleans) -> list[float]:
     """Theil and Sen's line through points, each pair's slope weighted by the square of its distance.
 
     The error of a slope falls with the distance of its two points: unweighted, the many pairs of quiet windows, which
     differ by noise only, would hide the few disturbed ones. (Birkes and Dodge, Alternative Methods of Regression, 1993,
     have weights by distance.)
+
+    Args:
+        excess: shape (points,).
+        times_ns: shape (points,).
+        kept: shape (lines, points).
+
+    Returns:
+        Of each line through the points kept its slope over the time at slow-down 1.
+    """
+    distances = np.triu(excess - excess[:, np.newaxis])
+    if not np.any(distances):
+        return [0.0] * len(kept)
+    with np.errstate(divide="ignore", invalid="ignore"):  # what has no distance has no weight
+        slopes = (times_ns - times_ns[:, np.newaxis]) / distances
+    medians = _weighted_medians(slopes, np.square(distances), kept.astype(np.float64))
+    return [_relative(slope, excess[of], times_ns[of]) for slope, of in zip(medians.tolist(), kept, strict=True)]
+
+
+def _relative(slope: float, excess: Floats, times_ns: Floats) -> float:
+    """0 where the host was quiet all the time."""
+    if float(np.ptp(excess)) < _LEAST_SPREAD:
+        return 0.0
+    quiet_ns = max(float(np.median(times_ns - slope * excess)), float(np.min(times_ns)) / 2)
+    return float(np.clip(slope / quiet_ns, 0.0, _HIGHEST_SENSITIVITY))
+
+
+def _weighted_medians(values: Floats, weights: Floats, kept: Floats) -> Floats:
+    """The least value of a pair up to which there is half of the weight of all, of the pairs of the points kept.
+
+    To sort all pairs would take most of the time. A few of them tell about where the medians lie, and only those near
+    there are sorted; all are where the weights below and among these tell that a median lies elsewhere.
+
+    Args:
+        values: shape (points, points).
+        weights: shape (points, points).
+        kept: 0 or 1, shape (medians, points).
     """
 
-    def __init__(self, excess: Floats, times_ns: Floats) -> None:
-        one, other = np.triu_indices(len(excess), 1)
-        distances = excess[other] - excess[one]
-        apart = distances != 0
-        slopes = (times_ns[other] - times_ns[one])[apart] / distances[apart]
-        order = np.argsort(slopes)
-        self._excess, self._times_ns = excess, times_ns
-        self._slopes, self._weights = slopes[order], np.square(distances[apart])[order]
-        self._one, self._other = one[apart][order], other[apart][order]
+    def weight(of_pairs: Floats) -> Floats:
+        return np.asarray(np.einsum("mp,mp->m", kept @ of_pairs, kept))
 
-    def sensitivity(self, kept: Booleans) -> float:
-        """Slope over the time at slow-down 1, of the points `kept`; 0 where the host was quiet all the time."""
-        excess, times_ns = self._excess[kept], self._times_ns[kept]
-        if float(np.ptp(excess)) < _LEAST_SPREAD:
-            return 0.0
-        weight = np.cumsum(self._weights * (kept[self._one] & kept[self._other]))
-        slope = self._slopes[np.searchsorted(weight, weight[-1] / 2)]
-        quiet_ns = max(float(np.median(times_ns - slope * excess)), float(np.min(times_ns)) / 2)
-        return float(np.clip(slope / quiet_ns, 0.0, _HIGHEST_SENSITIVITY))
+    halves = weight(weights) / 2
+    sampled = np.argsort(values.ravel()[::_EVERY]) * _EVERY
+    reached = np.cumsum(weights.ravel()[sampled])
+    low, high = values.ravel()[sampled[np.searchsorted(reached, reached[-1] * np.array(_MIDDLE))]]
+    within = (low <= values) & (values <= high)
+    below = weight(weights * (values < low))
+    if np.any(below >= halves) or np.any(below + weight(weights * within) < halves):
+        within, below = weights > 0, np.zeros(len(kept))
+    order = np.argsort(values[within])
+    one, other = (points[order] for points in np.nonzero(within))
+    reached = np.cumsum(kept[:, one] * kept[:, other] * weights[one, other], axis=1)
+    ranks = [np.searchsorted(row, half) for row, half in zip(reached, halves - below, strict=True)]
+    medians: Floats = values[one, other][ranks]
+    return medians

@@ -13,23 +13,29 @@ Teachers Should Know About the Bootstrap", 2015, section 4.3); then it held it i
 """
 
 import math
+import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from orchestrator.results.interference import (
     MAX_RUNS,
     MOST_EXTRAPOLATED,
+    Booleans,
     Corrected,
     Floats,
     Integers,
     TrialSamples,
     correct,
 )
+
+Counts = NDArray[np.float32]
+"""Whole numbers as floating-point ones, which multiply fast and are exact up to 16 million samples of a trial."""
 
 CONFIDENCE = 0.95
 DEFAULT_THRESHOLD = 0.02
@@ -43,7 +49,6 @@ WIDEST_STABLE_INTERVAL = 0.1
 """Trials disagree when the interval of their median is wider than this share of it."""
 
 _MIN_RUNS = 6
-_MAX_CANDIDATES = 1024
 _RESAMPLED_TRIALS = 500
 _RESAMPLED_CASES = 2000
 _SEED = 20220928
@@ -93,7 +98,7 @@ def median_ns(trials: Sequence[TrialSamples]) -> float:
     """
     if not trials or any(len(trial.values_ns) == 0 for trial in trials):
         raise ValueError("a median needs trials, and each trial needs samples")
-    return float(np.median([np.median(trial.values_ns) for trial in trials]))
+    return statistics.median(trial.median_ns for trial in trials)
 
 
 def median(trials: Sequence[TrialSamples]) -> Estimate:
@@ -190,7 +195,7 @@ def instability(trials: Sequence[TrialSamples], corrected: Corrected, estimate: 
         reasons.append(f"even the quietest moments were slowed by about {corrected.extrapolated:.0%}")
     width = estimate.relative_width
     if width is not None and width > WIDEST_STABLE_INTERVAL:
-        medians = [float(np.median(trial.values_ns)) for trial in corrected.trials]
+        medians = [trial.median_ns for trial in corrected.trials]
         spread = max(medians) / max(min(medians), 1.0) - 1
         reasons.append(f"the medians of {len(medians)} trials differ by {spread:.0%}, the interval is {width:.0%} wide")
     return "; ".join(reasons) or None
@@ -213,86 +218,110 @@ def _log_replicates(trials: tuple[TrialSamples, ...], stream: int) -> Floats:
     The order of the trials does not matter and the seed is fixed, so a report comes out the same twice; `stream` keeps
     the two sides of a ratio independent.
     """
-    ordered = sorted(trials, key=lambda trial: (float(np.median(trial.values_ns)), trial.values_ns.tolist()))
-    resampling = _resampling(tuple(min(len(trial.block_samples), MAX_RUNS) for trial in ordered), stream)
-    medians = np.stack([_resampled_medians(*pair) for pair in zip(ordered, resampling.draws, strict=True)])
-    errors = np.array([trial.shared_error for trial in ordered])
-    spread = np.exp(resampling.shared[:, np.newaxis] * errors[resampling.trials])
-    logs = _log(np.median(medians[resampling.trials, resampling.medians] * spread, axis=1))
-    count = len(ordered)
-    if count == 1:
+    medians, errors = _resampled(trials)
+    chosen = _chosen(len(trials), stream)
+    spread = np.exp(chosen.shared[:, np.newaxis] * errors[chosen.trials])
+    logs = _log(np.median(medians[chosen.trials, chosen.medians] * spread, axis=1))
+    if len(trials) == 1:
         return logs
     centre = float(np.median(logs))
-    return centre + (logs - centre) * math.sqrt(count / (count - 1))
+    return centre + (logs - centre) * math.sqrt(len(trials) / (len(trials) - 1))
+
+
+@lru_cache(maxsize=_KEPT_CASES)
+def _resampled(trials: tuple[TrialSamples, ...]) -> tuple[Floats, Floats]:
+    """Of each trial its resampled medians, shape (trials, _RESAMPLED_TRIALS), and its shared error, shape (trials,)."""
+    ordered = sorted(trials, key=lambda trial: (trial.median_ns, trial.values_ns.tolist()))
+    return np.stack([_resampled_medians(trial) for trial in ordered]), np.array([one.shared_error for one in ordered])
 
 
 @dataclass(frozen=True)
-class _Resampling:
-    """What is drawn at random for cases with the same numbers of runs.
+class _Chosen:
+    """What is drawn at random for a case.
 
-    `draws`: per trial, shape (_RESAMPLED_TRIALS, runs), how often each run is taken; `trials` and `medians`: shape
-    (_RESAMPLED_CASES, trials), which trials make up a case and which of their resampled medians; `shared`: shape
-    (_RESAMPLED_CASES,), standard normal, for the error that the trials have in common.
+    `trials` and `medians`: shape (_RESAMPLED_CASES, trials), which trials make up a case and which of their resampled
+    medians; `shared`: shape (_RESAMPLED_CASES,), standard normal, for the error that the trials have in common.
     """
 
-    draws: tuple[Floats, ...]
     trials: Integers
     medians: Integers
     shared: Floats
 
 
 @lru_cache(maxsize=_KEPT_CASES)
-def _resampling(runs: tuple[int, ...], stream: int) -> _Resampling:
-    """The seed is fixed, so this is the same for most cases of a campaign; drawing it anew would cost most of the time.
-
-    `runs`: of each trial in order.
-    """
+def _chosen(trials: int, stream: int) -> _Chosen:
     random = np.random.default_rng((_SEED, stream))
-    draws = tuple(
-        random.multinomial(count, np.full(count, 1 / count), size=_RESAMPLED_TRIALS).astype(np.float64)
-        for count in runs
-    )
-    shape = (_RESAMPLED_CASES, len(runs))
-    chosen = random.integers(len(runs), size=shape), random.integers(_RESAMPLED_TRIALS, size=shape)
-    return _Resampling(draws, *chosen, random.standard_normal(_RESAMPLED_CASES))
+    shape = (_RESAMPLED_CASES, trials)
+    chosen = random.integers(trials, size=shape), random.integers(_RESAMPLED_TRIALS, size=shape)
+    return _Chosen(*chosen, random.standard_normal(_RESAMPLED_CASES))
 
 
-def _resampled_medians(trial: TrialSamples, draws: Floats) -> Floats:
-    """Medians of a trial whose runs of blocks were drawn with replacement, shape (len(draws),).
+@lru_cache(maxsize=MAX_RUNS)
+def _draws(runs: int) -> Counts:
+    """How often each run of a trial is taken, shape (_RESAMPLED_TRIALS, runs), rows summing to `runs`.
+
+    All trials share them; what tells these apart is chosen for each on its own, see `_chosen`. Over all draws every run
+    is taken equally often, so that none counts for more by chance (balanced bootstrap: Davison, Hinkley and Schechtman,
+    Biometrika 1986).
+    """
+    taken = np.random.default_rng((_SEED, runs)).permutation(np.tile(np.arange(runs), _RESAMPLED_TRIALS))
+    cells = np.repeat(np.arange(_RESAMPLED_TRIALS), runs) * runs + taken
+    return np.bincount(cells, minlength=len(cells)).reshape(_RESAMPLED_TRIALS, runs).astype(np.float32)
+
+
+def _resampled_medians(trial: TrialSamples) -> Floats:
+    """Medians of a trial whose runs of blocks were drawn with replacement, shape (_RESAMPLED_TRIALS,).
 
     Blocks are joined into at most 64 runs: a neighbour disturbs for longer than the 0.3 ms of a block, so longer runs
-    are nearer to independent (Kunsch 1989), and no sample has to be left out for speed. A resampled median is looked up
-    among at most 1,024 of the sorted samples: no more than a thousandth of the samples lie between two of them.
+    are nearer to independent (Kunsch 1989), and no sample has to be left out for speed.
     """
-    blocks, samples, runs = len(trial.block_samples), len(trial.values_ns), draws.shape[1]
-    run_of_sample = np.repeat(np.arange(blocks) * runs // blocks, trial.block_samples)
-    order = np.argsort(trial.values_ns)
-    ranks = np.unique(np.linspace(0, samples - 1, min(samples, _MAX_CANDIDATES)).astype(np.int64))
-    candidate_of_rank = np.repeat(np.arange(len(ranks)), np.diff(ranks, prepend=-1))
-    cells = np.bincount(run_of_sample[order] * len(ranks) + candidate_of_rank, minlength=runs * len(ranks))
-    # Counts as floating-point numbers, which are as exact here and several times as fast to multiply and add.
-    below = np.cumsum(cells.reshape(runs, len(ranks)), axis=1).T.astype(np.float64, order="C")
-    total = draws @ below[-1]
-    candidates = trial.values_ns[order[ranks]]
-    lower = _first_reaching(below, draws, (total + 1) // 2)
-    upper = lower.copy()
-    split = np.einsum("ij,ij->i", draws, below[lower]) < total // 2 + 1  # the median lies between two samples
-    upper[split] = _first_reaching(below, draws[split], total[split] // 2 + 1)
-    return np.asarray((candidates[lower] + candidates[upper]) / 2)
+    blocks, order = len(trial.block_samples), np.argsort(trial.values_ns)
+    runs = min(blocks, MAX_RUNS)
+    run_of_rank = np.repeat(np.arange(blocks) * runs // blocks, trial.block_samples)[order]
+    resampled = _Resampled.of(_draws(runs), run_of_rank)
+    total = resampled.below[:, -1]
+    lower = resampled.first_reaching((total + 1) // 2)
+    upper, even = lower.copy(), total % 2 == 0
+    upper[even] = resampled.where(even).first_reaching(total[even] // 2 + 1)
+    values_ns = trial.values_ns[order]
+    return np.asarray((values_ns[lower] + values_ns[upper]) / 2)
 
 
-def _first_reaching(below: Floats, draws: Floats, ranks: Floats) -> Integers:
-    """Per draw the first candidate with at least `ranks` resampled samples at or below it, found by bisection.
+@dataclass(frozen=True)
+class _Resampled:
+    """Samples of which each counts as often as its run was drawn, in cells of `cell` consecutive ranks.
 
-    `below`: shape (candidates, runs), samples of a run at or below a candidate; `draws`: shape (draws, runs).
+    `draws`: shape (draws, runs); `run_of_rank`: shape (samples,), of the samples in ascending order; `below`: shape
+    (draws, cells + 1), how many resampled samples there are below each cell, at last below the end.
     """
-    low: Integers = np.zeros(len(draws), dtype=np.int64)
-    high: Integers = np.full(len(draws), len(below) - 1)
-    while np.any(low < high):
-        middle = (low + high) // 2
-        reached = np.einsum("ij,ij->i", draws, below[middle]) >= ranks
-        low, high = np.where(reached, low, middle + 1), np.where(reached, middle, high)
-    return low
+
+    draws: Counts
+    run_of_rank: Integers
+    cell: int
+    below: Counts
+
+    @classmethod
+    def of(cls, draws: Counts, run_of_rank: Integers) -> "_Resampled":
+        """With cells as many as make the two steps of a search take alike long."""
+        samples, runs = len(run_of_rank), draws.shape[1]
+        cell = max(round(math.sqrt(samples) / 2), 1)
+        ends = 1 + -(-samples // cell)
+        table = np.bincount(run_of_rank * ends + 1 + np.arange(samples) // cell, minlength=runs * ends)
+        return cls(draws, run_of_rank, cell, draws @ np.cumsum(table.reshape(runs, ends), axis=1).astype(np.float32))
+
+    def where(self, wanted: Booleans) -> "_Resampled":
+        """Only the draws that are wanted, shape (draws,)."""
+        return replace(self, draws=self.draws[wanted], below=self.below[wanted])
+
+    def first_reaching(self, counts: Counts) -> Integers:
+        """Per draw the first rank with at least that many resampled samples at or below it: its cell, then itself."""
+        wanted = counts[:, np.newaxis]
+        cell = np.sum(self.below[:, 1:] < wanted, axis=1, keepdims=True)
+        ranks = np.minimum(cell * self.cell + np.arange(self.cell), len(self.run_of_rank) - 1)
+        weights = np.take_along_axis(self.draws, self.run_of_rank[ranks], axis=1)
+        reached = np.take_along_axis(self.below, cell, axis=1) + np.cumsum(weights, axis=1)
+        first: Integers = cell[:, 0] * self.cell + np.sum(reached < wanted, axis=1)
+        return first
 
 
 def _welch(*sides: tuple[Floats, int]) -> float:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -457,7 +458,7 @@ def _not_executed(row: Row) -> CaseSummary:
 
 
 def _middle(values: Sequence[int]) -> float | None:
-    return float(np.median(values)) if values else None
+    return float(median(values)) if values else None
 
 
 def _finite(value: float | None) -> float | None:
