@@ -2,6 +2,7 @@
 
 import hashlib
 import ssl
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,16 +53,35 @@ class Certificates:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first)).digest().hex(":").upper()
 
     def server_credentials(self) -> grpc.ServerCredentials:
-        """For a server that answers only those whom the authority certifies; renewed files hold from the next call."""
-        latest = self._configuration()
+        """For a server that answers only those whom the authority certifies; renewed files hold from the next call.
 
-        def renewed() -> grpc.ServerCertificateConfiguration:
-            nonlocal latest
-            with suppress(CertificateError):  # they are being copied
-                latest = Certificates.read(self.folder)._configuration()
-            return latest
+        gRPC 1.85 ends the process when it is told new files while others shake hands, even if they are the same (seen
+        with 1,000 who connect at once). So it is told of each renewal once, and else nothing.
+        """
+        told, seen, lock = self, _written(self.folder), threading.Lock()
 
-        return grpc.dynamic_ssl_server_credentials(latest, renewed, require_client_authentication=True)
+        def renewed() -> grpc.ServerCertificateConfiguration | None:
+            nonlocal told, seen
+            with lock, suppress(CertificateError):  # they are being copied
+                if (now := _written(self.folder)) != seen:
+                    before, told = told, Certificates.read(self.folder)
+                    seen = now
+                    return told._configuration() if told != before else None
+            return None
+
+        return grpc.dynamic_ssl_server_credentials(
+            self._configuration(),
+            renewed,  # type: ignore[arg-type]  # the stubs do not know that it may give None
+            require_client_authentication=True,
+        )
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration([(self.key, self.certificate)], self.authority)
+
+
+def _written(folder: Path) -> list[tuple[int, int]]:
+    """Changes when a file does."""
+    with suppress(OSError):
+        told = [(folder / name).stat() for name in FILES]
+        return [(each.st_mtime_ns, each.st_ino) for each in told]
+    return []
