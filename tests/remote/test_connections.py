@@ -1,7 +1,9 @@
 """Runners over mutual TLS, and each way in which two sides do not accept each other: one line, and the others go on."""
 
+import asyncio
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +14,8 @@ import grpc
 import pytest
 import yaml
 
-from orchestrator.certificates import ORCHESTRATOR, Authority
+from orchestrator import addresses
+from orchestrator.certificates import ORCHESTRATOR, Authority, orchestrators
 from orchestrator.endpoint import Endpoint
 from orchestrator.errors import UsageError
 from orchestrator.fleet import spread
@@ -58,6 +61,27 @@ def test_a_renewed_certificate_holds_without_a_new_start(authority: Authority, t
         _, renewed = authority.issue(["localhost"], days=7)
         (after,) = offers(tmp_path, here)
     assert before.certificate != after.certificate == renewed.told
+
+
+def test_many_who_connect_at_once_are_let_in_and_the_runner_lives(
+    authority: Authority, authority_folder: Path, tmp_path: Path
+) -> None:
+    certs = orchestrators(authority_folder)
+    context = ssl.create_default_context(cafile=certs / "ca.crt")
+    context.load_cert_chain(certs / "tls.crt", certs / "tls.key")
+    context.set_alpn_protocols(["h2"])
+
+    async def connect_at_once(host: str, port: int) -> None:
+        arriving = (asyncio.open_connection(host, port, ssl=context) for _ in range(300))
+        for _, writer in await asyncio.gather(*arriving):
+            writer.close()
+
+    with listening(authority.issue(["127.0.0.1"])[0]) as address:
+        host, port = addresses.split(address)
+        for _ in range(5):
+            asyncio.run(connect_at_once(host, port))
+        (found,) = offers(tmp_path, {"name": "here", "address": address})
+    assert found.problem is None
 
 
 def test_a_service_is_as_many_hosts_as_it_has_addresses(authority: Authority, tmp_path: Path) -> None:
