@@ -64,8 +64,9 @@ def serve(
     server.start()
     for service in ("", _RUNNER):
         healthy.set(service, health_pb2.HealthCheckResponse.SERVING)
+    end = _End(exit_on_stdin_eof)
     print(*lines, sep="\n", flush=True)
-    drain_s = _wait_for_the_end(exit_on_stdin_eof)
+    drain_s = end.wait()
     healthy.enter_graceful_shutdown()
     server.stop(drain_s).wait()
 
@@ -113,21 +114,24 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _wait_for_the_end(exit_on_stdin_eof: bool) -> float:
-    """Sleeps until the server shall stop; returns the seconds that running calls may still take."""
-    end = threading.Event()
-    drain_s = _DRAIN_S
+class _End:
+    """Of serving: signals are heard from its making on, and the end of standard input where that counts."""
 
-    def watch_stdin() -> None:
-        nonlocal drain_s
+    def __init__(self, exit_on_stdin_eof: bool) -> None:
+        self._come = threading.Event()
+        self._drain_s = _DRAIN_S
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._come.set())
+        if exit_on_stdin_eof:
+            threading.Thread(target=self._watch_stdin, daemon=True).start()
+
+    def wait(self) -> float:
+        """Sleeps until the server shall stop; returns the seconds that running calls may still take."""
+        self._come.wait()
+        return self._drain_s
+
+    def _watch_stdin(self) -> None:
         while os.read(0, 4096):
             pass
-        drain_s = 0.0
-        end.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: end.set())
-    if exit_on_stdin_eof:
-        threading.Thread(target=watch_stdin, daemon=True).start()
-    end.wait()
-    return drain_s
+        self._drain_s = 0.0
+        self._come.set()

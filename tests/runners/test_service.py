@@ -57,11 +57,12 @@ def test_a_wrong_start_is_one_line(arguments: list[str], words: str, tmp_path: P
 
 def test_serves_on_loopback_and_drains_when_told_to_stop(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "runners", "null", "--listen", "127.0.0.1:0", "--store", str(tmp_path)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE)
-    time.sleep(1)
-    assert process.poll() is None
-    process.terminate()
-    assert process.wait(20) == 0
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("null listens on 127.0.0.1:")
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 def test_stores_what_it_lacks_and_says_what_it_has(runner_of: RunnerOf) -> None:
