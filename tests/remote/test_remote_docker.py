@@ -207,8 +207,9 @@ class BareEngine:
     pid: int
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bare_engine() -> Iterator[BareEngine]:
+    """Of the tests' own, for all of them."""
     if os.getuid():
         pytest.skip("only root starts a second engine")
     # Not under pytest's folder: the engine's sockets have long names of their own.
@@ -247,30 +248,41 @@ def registry(bare_engine: BareEngine, tmp_path: Path) -> Iterator[str]:
     storage = {"filesystem": {"rootdirectory": str(tmp_path)}}
     settings = {"version": "0.1", "storage": storage, "http": {"addr": "127.0.0.1:5000"}}
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    with subprocess.Popen(
-        [*inside, "docker-registry", "serve", str(tmp_path / "config.json")], stderr=subprocess.DEVNULL
-    ) as process:
+    command = [*inside, "docker-registry", "serve", str(tmp_path / "config.json")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
+            listening = [*inside, "ss", "--listening", "--tcp", "--numeric", "--no-header", "sport = 5000"]
+            while not subprocess.run(listening, check=True, capture_output=True).stdout:
+                assert process.poll() is None, "the registry did not come up"
+                time.sleep(0.1)
             yield "127.0.0.1:5000/portbench"
         finally:
             process.terminate()
 
 
-def test_an_engine_without_the_image_is_sent_it_once_or_pulls_it_from_the_registry_that_has_it(
+def test_an_engine_that_has_not_the_image_is_sent_it_once(
+    bare_engine: BareEngine, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = images.build("null")
+    provide(reference, bare_engine.client)
+    assert bare_engine.client.images.get(reference).id == engine.images.get(reference).id
+    monkeypatch.delattr(docker.models.images.ImageCollection, "load")
+    provide(reference, bare_engine.client)
+
+
+def test_an_engine_pulls_the_image_from_the_registry_once_that_has_it(
     bare_engine: BareEngine, registry: str, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PORTBENCH_REGISTRY", registry)
     reference = images.build("null")
-    there, ours = bare_engine.client.images, engine.images.get(reference).id
-    provide(reference, bare_engine.client)  # the registry has it not
-    assert there.get(reference).id == ours
-    monkeypatch.delattr(docker.models.images.ImageCollection, "load")
-    provide(reference, bare_engine.client)
-
-    tag = reference.partition(":")[2]
+    there, tag = bare_engine.client.images, reference.partition(":")[2]
+    with contextlib.suppress(docker.errors.ImageNotFound):
+        there.remove(reference)
+    provide(reference, bare_engine.client)  # which the registry has not: sent
     there.get(reference).tag(f"{registry}/null", tag)
     there.push(f"{registry}/null", tag=tag)
     there.remove(reference)
     there.remove(f"{registry}/null:{tag}")
+    monkeypatch.delattr(docker.models.images.ImageCollection, "load")
     provide(reference, bare_engine.client)
-    assert there.get(reference).id == ours
+    assert there.get(reference).id == engine.images.get(reference).id
