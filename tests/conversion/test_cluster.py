@@ -149,7 +149,9 @@ def test_finished_pieces_come_home_and_a_stopped_call_goes_on_with_the_next(
     files = Files({}, {"target": tmp_path / "whole.npz"}, {"chunks": pieces})
     with ThreadPoolExecutor(1) as pool, _connected(dask, slice_s=0) as place:
         call = pool.submit(_call, place, "in_pieces", files, hang_at=2, pids=str(pids))
+        _wait_until(lambda: len(list(pieces.glob("*.npz"))) == 2)
         _wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"))
+        _wait_until(lambda: psutil.pid_exists(int(pids.read_text())))  # of the slice that hangs, not of the one before
         place.stop()
         with pytest.raises(StoppedError):
             call.result()
