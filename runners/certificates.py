@@ -9,6 +9,8 @@ from pathlib import Path
 
 import grpc
 
+from runner_api.v1 import wire
+
 FILES = ("ca.crt", "tls.crt", "tls.key")
 
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
@@ -48,9 +50,7 @@ class Certificates:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the runner's own certificate, as `openssl x509 -fingerprint -sha256` writes it."""
-        text = self.certificate.decode(errors="replace")
-        first = text[text.index(_BEGIN) : text.index(_END)] + _END
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first)).digest().hex(":").upper()
+        return _sha256(self.certificate).hex(":").upper()
 
     def server_credentials(self) -> grpc.ServerCredentials:
         """For a server that answers only those whom the authority certifies; renewed files hold from the next call.
@@ -77,6 +77,20 @@ class Certificates:
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration([(self.key, self.certificate)], self.authority)
+
+
+def owner_of(context: grpc.ServicerContext) -> str:
+    """Whose call it is: the SHA-256 of the caller's certificate, or one name for all who need none."""
+    certificates = context.auth_context().get("x509_pem_cert")
+    # The stubs do not know that there may be several values.
+    return _sha256(certificates[0]).hex() if certificates else wire.LOCAL_OWNER  # type: ignore[arg-type]
+
+
+def _sha256(certificates: bytes) -> bytes:
+    """Of the first certificate, PEM."""
+    text = certificates.decode(errors="replace")
+    first = text[text.index(_BEGIN) : text.index(_END)] + _END
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first)).digest()
 
 
 def _written(folder: Path) -> list[tuple[int, int]]:

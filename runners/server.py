@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Sequence
 from concurrent import futures
-from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -35,7 +34,7 @@ class ListenError(Exception):
 
 
 def serve(
-    runtime: str, listen: Sequence[str], store: Path, certificates: Certificates | None, exit_on_stdin_eof: bool
+    runtime: str, listen: Sequence[str], store: Store, certificates: Certificates | None, exit_on_stdin_eof: bool
 ) -> None:
     """Serves until SIGTERM or SIGINT, then grants running calls a few seconds; none at the end of standard input.
 
@@ -44,7 +43,7 @@ def serve(
     Args:
         runtime: name of an adapter.
         listen: one or more of "unix:PATH" and "HOST:PORT", port 0 for any that is free.
-        store: folder of the artifacts.
+        store: of the artifacts.
         certificates: for mutual TLS on each HOST:PORT; without them these must be loopback and are plain text.
         exit_on_stdin_eof: standard input is the lifeline of whoever started this server.
 
@@ -56,7 +55,7 @@ def serve(
     keep_freed_memory()
     adopt_orphans()
     server = grpc.server(futures.ThreadPoolExecutor(_THREADS), options=_OPTIONS)
-    runner_pb2_grpc.add_RunnerServicer_to_server(RunnerService(runtime, Store(store)), server)
+    runner_pb2_grpc.add_RunnerServicer_to_server(RunnerService(runtime, store), server)
     healthy = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     reflection.enable_server_reflection((_RUNNER, health.SERVICE_NAME, reflection.SERVICE_NAME), server)

@@ -13,11 +13,12 @@ from google.protobuf.struct_pb2 import Struct
 from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import runner_pb2_grpc, wire
 from runners import arrays
+from runners.certificates import owner_of
 from runners.failure import Failure, Stage, Symptom, unexpected
 from runners.jobs import Plan, Session, StopRule
 from runners.measure.environment import boot_id, environment, fingerprint
 from runners.measure.threads import available_cpus
-from runners.store import Store
+from runners.store import Lease, Store
 from runners.supervisor import Worker
 
 _DESCRIBE_TIMEOUT_S = 300.0
@@ -74,23 +75,21 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
             first = next(request_iterator, api.PutArtifactRequest())
             if not first.HasField("header"):
                 raise Failure("ship", "refused", "PutArtifact: the first message must be the header")
-            stored = self._store.has(first.header.sha256)
-            context.send_initial_metadata(
-                ((wire.ARTIFACT_KEY, wire.ARTIFACT_STORED if stored else wire.ARTIFACT_WANTED),)
-            )
-            if stored:
+            owner, sha256, size_bytes = owner_of(context), first.header.sha256, first.header.size_bytes
+            if self._store.has(owner, sha256):
+                context.send_initial_metadata(((wire.ARTIFACT_KEY, wire.ARTIFACT_STORED),))
                 return api.PutArtifactResponse()
-            self._store.put(
-                first.header.sha256, first.header.size_bytes, (request.chunk for request in request_iterator)
-            )
-            return api.PutArtifactResponse(received_bytes=first.header.size_bytes)
+            with self._store.upload(owner, sha256, size_bytes) as write:
+                context.send_initial_metadata(((wire.ARTIFACT_KEY, wire.ARTIFACT_WANTED),))
+                write(request.chunk for request in request_iterator)
+            return api.PutArtifactResponse(received_bytes=size_bytes)
 
     def Measure(  # noqa: N802
         self, request: api.MeasureRequest, context: grpc.ServicerContext
     ) -> Iterator[api.MeasureResponse]:
         """Passes the phases on and sleeps in between."""
-        with _Answering(context, "measure"):
-            job, threads = self._measure_job(request), request.session.threads
+        with _Answering(context, "measure"), self._store.lease(owner_of(context)) as lease:
+            job, threads = self._measure_job(request, lease), request.session.threads
             with self._worker(context, threads, request.timeout_ns / 1e9) as worker:
                 worker.send(job)
                 while "result" not in (header := worker.receive().header):
@@ -101,35 +100,35 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
         self, request_iterator: Iterator[api.PredictRequest], context: grpc.ServicerContext
     ) -> Iterator[api.PredictResponse]:
         """Loads, then answers each batch before it takes the next."""
-        with _Answering(context, "infer"):
+        with _Answering(context, "infer"), self._store.lease(owner_of(context)) as lease:
             first = next(request_iterator, api.PredictRequest())
             if not first.HasField("open"):
                 raise Failure("infer", "refused", "Predict: the first message must open the session")
-            session = self._session(first.open)
+            session = self._session(first.open, lease)
             with self._worker(context, session.threads, None) as worker:
                 worker.send({"job": "predict", "session": session._asdict()})
                 while worker.receive().header["phase"] != "first":
                     pass
-                for batch in self._batches(request_iterator):
+                for batch in self._batches(request_iterator, lease):
                     worker.send({}, arrays.to_tensors(batch))
                     for chunk in wire.split(arrays.from_tensors(worker.receive().tensors)):
                         yield api.PredictResponse(chunk=chunk)
 
-    def _batches(self, requests: Iterator[api.PredictRequest]) -> Iterator[wire.Tensors]:
+    def _batches(self, requests: Iterator[api.PredictRequest], lease: Lease) -> Iterator[wire.Tensors]:
         """Those that are sent and those that are stored, each kind in runs."""
         try:
             for stored, run in groupby(requests, lambda request: request.HasField("stored")):
                 if stored:
-                    yield from chain.from_iterable(self._stored(request.stored) for request in run)
+                    yield from chain.from_iterable(self._stored(request.stored, lease) for request in run)
                 else:
                     yield from wire.join(request.chunk for request in run)
         except ValueError as error:
             raise Failure("infer", "refused", f"Predict: {error}") from error
 
-    def _stored(self, wanted: api.StoredInputs) -> Iterator[wire.Tensors]:
+    def _stored(self, wanted: api.StoredInputs, lease: Lease) -> Iterator[wire.Tensors]:
         if wanted.batch_size < 1:
             raise Failure("infer", "refused", "Predict: the batch size of stored inputs is 0; ask for at least 1")
-        return arrays.read_batches(self._store.path(wanted.inputs_sha256), wanted.batch_size, wanted.samples or None)
+        return arrays.read_batches(lease.path(wanted.inputs_sha256), wanted.batch_size, wanted.samples or None)
 
     def _describe(self, context: grpc.ServicerContext) -> dict[str, Any]:
         if self._description is None:
@@ -138,13 +137,13 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
                 self._description = worker.receive().header["description"]
         return self._description
 
-    def _session(self, session: api.Session) -> Session:
+    def _session(self, session: api.Session, lease: Lease) -> Session:
         if session.threads < 1:
             raise Failure("load", "refused", "threads is 0; ask for at least 1")
-        artifact = str(self._store.path(session.artifact_sha256))
+        artifact = str(lease.path(session.artifact_sha256))
         return Session(self._runtime, artifact, session.format, session.device, session.threads)
 
-    def _measure_job(self, request: api.MeasureRequest) -> dict[str, Any]:
+    def _measure_job(self, request: api.MeasureRequest, lease: Lease) -> dict[str, Any]:
         kinds = (api.TRIAL_KIND_TIMING, api.TRIAL_KIND_MEMORY)
         if request.kind not in kinds or request.batch_size < 1 or request.timeout_ns < 1:
             raise Failure(
@@ -152,7 +151,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
             )
         plan = Plan(
             memory=request.kind == api.TRIAL_KIND_MEMORY,
-            inputs=str(self._store.path(request.inputs_sha256)),
+            inputs=str(lease.path(request.inputs_sha256)),
             batch_size=request.batch_size,
             compute_only=request.compute_only,
             reference_best_ns=request.reference_best_ns,
@@ -164,7 +163,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
             max_time_ns=request.stop_rule.max_time_ns,
             max_warmup_ns=request.stop_rule.max_warmup_ns,
         )
-        session = self._session(request.session)
+        session = self._session(request.session, lease)
         return {"job": "measure", "session": session._asdict(), "plan": plan._asdict(), "stop_rule": rule._asdict()}
 
     @contextmanager

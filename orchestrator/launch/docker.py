@@ -26,6 +26,7 @@ from orchestrator.launch.container import (
 )
 from orchestrator.launch.readiness import wait_until_serving
 from orchestrator.runtimes import RunnerKind
+from runner_api.v1.wire import LOCAL_OWNER
 
 PROBE_TIMEOUT_S = 5
 SOCKET_FOLDER = "/run/portbench"
@@ -83,4 +84,4 @@ class DockerLauncher:
             endpoint = Endpoint(f"unix:{folder}/runner.sock")
             wait_until_serving(endpoint, START_TIMEOUT_S, lambda: output.last_words(kind))
             python = ("docker", "exec", str(container.id), "python")
-            yield Launched(endpoint, "docker", digest(container), python, STORE)
+            yield Launched(endpoint, "docker", digest(container), python, f"{STORE}/{LOCAL_OWNER}")

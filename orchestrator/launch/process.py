@@ -14,6 +14,7 @@ from orchestrator.endpoint import Endpoint
 from orchestrator.launch import Launched, require_system
 from orchestrator.launch.readiness import wait_until_serving
 from orchestrator.runtimes import RunnerKind
+from runner_api.v1.wire import LOCAL_OWNER
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
@@ -33,7 +34,7 @@ class ProcessLauncher:
             process = _spawn(kind, endpoint.target, store, log)
             try:
                 wait_until_serving(endpoint, START_TIMEOUT_S, lambda: _death(process, kind, log))
-                yield Launched(endpoint, "process", python=(sys.executable,), store=str(store))
+                yield Launched(endpoint, "process", python=(sys.executable,), store=str(store / LOCAL_OWNER))
             finally:
                 _stop(process)
 

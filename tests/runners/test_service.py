@@ -72,7 +72,7 @@ def test_stores_what_it_lacks_and_says_what_it_has(runner_of: RunnerOf) -> None:
     file.write_bytes(content)
     sha256 = hashlib.sha256(content).hexdigest()
     assert runner.client.put_artifact(file, sha256) == len(content)
-    assert (runner.folder / "store" / sha256).read_bytes() == content
+    assert (runner.folder / "store" / wire.LOCAL_OWNER / sha256).read_bytes() == content
     assert runner.client.put_artifact(file, sha256) == 0
 
 

@@ -15,6 +15,8 @@ FAILURE_KEY = "portbench-failure-bin"
 ARTIFACT_KEY = "portbench-artifact"
 ARTIFACT_STORED = "stored"
 ARTIFACT_WANTED = "wanted"
+LOCAL_OWNER = "local"
+"""Who puts artifacts without a certificate; a runner keeps each owner's in a folder of that name in its store."""
 
 Tensors = dict[str, NDArray[Any]]
 
