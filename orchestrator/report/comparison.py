@@ -22,8 +22,8 @@ _OF_TIME = {
     Judgement.NOT_COMPARABLE: "not-comparable",
 }
 _STYLES = {Judgement.WORSE: "bold red", Judgement.BETTER: "green", Judgement.NOT_COMPARABLE: "yellow"}
-_FIGURES = (TIME, "status", "memory", "size", "accuracy", "agreement", ATTACKS)
-_RATIOS = (TIME, "memory", "size")
+_FIGURES = (TIME, "status", "memory", "size", "accuracy", "agreement", "max_abs_error", "mean_abs_error", ATTACKS)
+_RATIOS = (TIME, "memory", "size", "max_abs_error", "mean_abs_error")
 _COLUMNS = {"format/runtime": 26, "base": 8, "other": 8, "ratio (95 %)": 12, "verdict": 14, "also": 26}
 _LEGEND = (
     "base, other: medians of trials, interference taken out. ratio: other over base, above 1 is slower. A difference "
@@ -114,7 +114,7 @@ def _sentences(cases: tuple[CaseComparison, ...], many_threads: bool) -> Iterato
         elif any(finding.verdict in (Judgement.WORSE, Judgement.BETTER) for _, finding in found):
             yield Text(_about(figure, found, many_threads), overflow="fold")
         elif any(finding.verdict is Judgement.NO_DIFFERENCE for _, finding in found):
-            quiet.append(figure)
+            quiet.append(_words(figure))
     if quiet:
         yield Text(f"No difference is shown in {', '.join(quiet)}.", overflow="fold")
 
@@ -147,7 +147,11 @@ def _about(figure: str, found: _Found, many_threads: bool) -> str:
         for verdict in (Judgement.WORSE, Judgement.BETTER)
         if (those := _those(found, verdict))
     ]
-    return f"{figure.capitalize()}: {'; '.join(parts)}."
+    return f"{_words(figure).capitalize()}: {'; '.join(parts)}."
+
+
+def _words(figure: str) -> str:
+    return figure.replace("_abs_", " absolute ")
 
 
 def _those(found: _Found, verdict: Judgement) -> _Found:
@@ -194,7 +198,7 @@ def _cells(case: CaseComparison, many_threads: bool) -> tuple[Text, ...]:
     time = case.figures[TIME]
     interval = units.interval(time.change, time.low, time.high)
     others = [
-        f"{name} {_change(name, found)}"
+        f"{_words(name)} {_change(name, found)}"
         for name, found in _others(case).items()
         if found.verdict in (Judgement.WORSE, Judgement.BETTER)
     ]
@@ -244,5 +248,5 @@ def _problems(case: CaseComparison) -> Iterator[tuple[Judgement, str]]:
     others: dict[str, list[str]] = {}
     for name, found in _others(case).items():
         if found.verdict is Judgement.NOT_COMPARABLE and found.reason != time.reason:
-            others.setdefault(found.reason, []).append(name)
+            others.setdefault(found.reason, []).append(_words(name))
     yield from ((Judgement.NOT_COMPARABLE, f"{', '.join(names)}: {reason}") for reason, names in others.items())

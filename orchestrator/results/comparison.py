@@ -23,7 +23,8 @@ DEFAULT_THRESHOLD = 0.03
 """More than within a campaign: from one to another a machine may change in ways that no reference shows."""
 
 TIME, ATTACKS = "time", "attacks"
-_OF_PLACE = ("size", "accuracy", "agreement")
+_ERRORS = ("max_abs_error", "mean_abs_error")
+_OF_PLACE = ("size", "accuracy", "agreement", *_ERRORS)
 """Figures of an artifact on a runner; its cases of several batch sizes and threads share them."""
 
 
@@ -32,7 +33,8 @@ class CaseComparison:
     """A case in both campaigns, named as the base names it where it has it.
 
     `changed`: the conditions that are not the same, in words. `figures`: `time` and, unless neither side has it,
-    `status`, `memory`, `size`, `accuracy`, `agreement`. `attacks`: by name those that both sides were under.
+    `status`, `memory`, `size`, `accuracy`, `agreement`, `max_abs_error`, `mean_abs_error`. `attacks`: by name those
+    that both sides were under.
     """
 
     case: CaseSummary
@@ -102,6 +104,7 @@ def _case(pair: Pair, threshold: float, across: Collection[Condition]) -> CaseCo
         "size": findings.of_size(base.summary, other.summary, threshold, obstacle),
         "accuracy": findings.of_share(base, other, "accuracy", obstacle),
         "agreement": findings.of_share(base, other, "label_agreement", obstacle),
+        **{name: findings.of_error(base, other, name, obstacle) for name in _ERRORS},
     }
     theirs = {str(row.attack): row for row in other.attacks}
     ours = {str(row.attack): row for row in base.attacks}

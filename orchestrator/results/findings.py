@@ -19,9 +19,16 @@ MOST_BY_NEIGHBOURS = 2.0
 """A neighbour takes half of a physical core: medians that interference could not be taken out of may differ by this
 factor for nothing (docs/interference.md)."""
 
+BY_ROUNDING = 2.0
+"""Another order of summation moves an error by up to this factor, for nothing."""
+
+LEAST_OF_TOLERANCE = 0.01
+"""Errors below this share of the check's tolerance are those of rounding, whatever their ratio."""
+
 Sides = tuple[float | None, float | None]
 
 NOT_TIMED = "neither side was timed"
+_OTHER_INPUTS = "it was asked about other test inputs"
 
 _RANKS = {"ok": 0, "wrong": 1, "failed": 2}
 
@@ -46,9 +53,10 @@ _OF_RATIO = {
 class Finding:
     """A figure in both campaigns.
 
-    `change` is the other's over the base's for time, memory and size, the other's share less the base's for accuracy,
-    agreement and attacks, null for the status; `low` and `high` are the ends of its 95 % interval, or for memory the
-    smallest and largest ratio of two trials. `p_value` is null where nothing is left to chance.
+    `change` is the other's over the base's for time, memory, size and errors (null where the base's is 0), the other's
+    share less the base's for accuracy, agreement and attacks, null for the status; `low` and `high` are the ends of
+    its 95 % interval, or for memory the smallest and largest ratio of two trials. `p_value` is null where nothing is
+    left to chance.
     """
 
     verdict: Judgement
@@ -129,9 +137,30 @@ def of_share(base: Measured, other: Measured, name: str, obstacle: str | None) -
     if obstacle or rates[0] is None or rates[1] is None:
         return _unless_both(sides, obstacle)
     if _inputs(base) != _inputs(other):
-        return not_comparable("it was asked about other test inputs", sides)
+        return not_comparable(_OTHER_INPUTS, sides)
     found = Unpaired(rates[0], rates[1])
     return _of_difference(found, sides, found.difference < 0, "Fisher's exact test")
+
+
+def of_error(base: Measured, other: Measured, name: str, obstacle: str | None) -> Finding | None:
+    """`max_abs_error` or `mean_abs_error`, differences to the source's answers to the same test inputs.
+
+    Nothing is left to chance, but rounding is no difference.
+    """
+    ours, theirs = sides = getattr(base.summary, name), getattr(other.summary, name)
+    if ours is None or theirs is None or obstacle:
+        return _unless_both(sides, obstacle)
+    if _inputs(base) != _inputs(other):
+        return not_comparable(_OTHER_INPUTS, sides)
+    change = theirs / ours if ours else None
+    if max(sides) < LEAST_OF_TOLERANCE * max(_tolerance(base), _tolerance(other)):
+        reason = f"both are below {LEAST_OF_TOLERANCE:.0%} of the tolerance"
+    elif max(sides) <= BY_ROUNDING * min(sides):
+        reason = "changed by no more than rounding does"
+    else:
+        verdict = Judgement.WORSE if theirs > ours else Judgement.BETTER
+        return Finding(verdict, "changed by more than rounding does", *sides, change)
+    return Finding(Judgement.NO_DIFFERENCE, reason, *sides, change)
 
 
 def of_attack(base: Row, other: Row, obstacle: str | None) -> Finding:
@@ -226,3 +255,7 @@ def _attacked(section: AttackSection) -> tuple[str, tuple[int, ...]]:
 
 def _inputs(side: Measured) -> str | None:
     return side.check.inputs_sha256 if side.check else None
+
+
+def _tolerance(side: Measured) -> float:
+    return side.check.check.tolerance if side.check and side.check.check else 0.0

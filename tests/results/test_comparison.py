@@ -80,7 +80,8 @@ def test_a_campaign_does_not_differ_from_itself(trials: int, seed: int, threshol
     campaign = [rows.check(), *rows.steady_trials(40_000, trials, seed), rows.memory(7, 9), rows.memory(8, trial=1)]
     case = _one(campaign, campaign, threshold=threshold)
     assert {finding.verdict for _, _, finding in case.findings()} == {NO_DIFFERENCE}
-    assert set(case.figures) == {"time", "status", "memory", "size", "accuracy", "agreement"}
+    errors = {"max_abs_error", "mean_abs_error"}
+    assert set(case.figures) == {"time", "status", "memory", "size", "accuracy", "agreement", *errors}
     assert not _compared(campaign, campaign, threshold=threshold).got_worse
 
 
@@ -252,6 +253,31 @@ def test_accuracy_is_compared_as_shares_of_the_same_inputs() -> None:
     assert _one([_check(0.85)], [_check(0.95)]).figures["accuracy"].verdict is Judgement.BETTER
     assert _one([_check(0.95)], [_check(0.94)]).figures["accuracy"].verdict is NO_DIFFERENCE
     assert _one([_check(0.95)], [_check(0.85, inputs_sha256="other")]).figures["accuracy"].verdict is NOT_COMPARABLE
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "verdict", "change"),
+    [
+        (2e-6, 5e-5, Judgement.WORSE, 25.0),
+        (5e-5, 2e-6, Judgement.BETTER, 0.04),
+        (0.0, 5e-5, Judgement.WORSE, None),
+        (2e-5, 3e-5, NO_DIFFERENCE, 1.5),  # as much as rounding does
+        (1e-8, 9e-7, NO_DIFFERENCE, 90.0),  # far below the tolerance, 1e-4
+    ],
+)
+def test_errors_differ_where_rounding_does_not_explain_it(
+    ours: float, theirs: float, verdict: Judgement, change: float | None
+) -> None:
+    found = _one([rows.check(max_abs_error=ours)], [rows.check(max_abs_error=theirs)])
+    error = found.figures["max_abs_error"]
+    assert (error.verdict, error.base, error.other) == (verdict, ours, theirs)
+    assert error.change == (change and pytest.approx(change))
+    assert found.figures["mean_abs_error"].verdict is NO_DIFFERENCE
+
+
+def test_errors_on_other_inputs_are_not_compared() -> None:
+    other = rows.check().model_copy(update={"inputs_sha256": "other"})
+    assert _one([rows.check()], [other]).figures["max_abs_error"].verdict is NOT_COMPARABLE
 
 
 def test_cases_that_share_a_check_are_one_comparison() -> None:
