@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from orchestrator.errors import UsageError
+from orchestrator.report.encoding import make_printable
 
 if TYPE_CHECKING:
     from orchestrator.launch import Launcher
@@ -44,6 +45,13 @@ class LauncherName(StrEnum):
     AUTO = "auto"
     DOCKER = "docker"
     PROCESS = "process"
+
+
+class ExportFormat(StrEnum):
+    """What takes a campaign's figures."""
+
+    MLFLOW = "mlflow"
+    OPENMETRICS = "openmetrics"
 
 
 SuiteArgument = Annotated[str, typer.Argument(help="A suite that comes with portbench, or a YAML file.")]
@@ -167,6 +175,36 @@ def report(
         _print_json([asdict(case) for case in summarise(Store.open(folder).rows())])
     else:
         _show(folder, out or folder, score_like_openja)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder of a campaign.", metavar="DIR")],
+    to: Annotated[ExportFormat, typer.Option("--format", help="MLflow's runs, or OpenMetrics text.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File of the text, folder of the runs. Default: DIR/openmetrics.txt, DIR/mlruns."),
+    ] = None,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="What keeps MLflow's runs, instead of a folder.", metavar="URI")
+    ] = None,
+) -> None:
+    """Write a campaign's figures for other tools: one run of MLflow or one set of OpenMetrics labels per case."""
+    from orchestrator.report import mlflow, openmetrics
+    from orchestrator.results.store import Store
+    from orchestrator.results.summary import summarise
+
+    if tracking_uri and (out or to is not ExportFormat.MLFLOW):
+        raise UsageError("--tracking-uri is for --format mlflow, and instead of --out")
+    store = Store.open(folder)
+    cases = summarise(store.rows())
+    if to is ExportFormat.MLFLOW:
+        uri = tracking_uri or (out or folder / "mlruns").resolve().as_uri()
+        typer.echo(f"Runs: {mlflow.log(store.campaign, cases, uri)} at {uri}")
+    else:
+        path = out or folder / "openmetrics.txt"
+        openmetrics.write(store.campaign, cases, path)
+        typer.echo(f"Export: {path}")
 
 
 @app.command()
@@ -386,9 +424,10 @@ def _workplace(dask: str | None) -> "Workplace":
 
 
 def _show(folder: Path, out: Path, score_like_openja: bool = False) -> list[Any]:
-    """Prints the table, writes the report's files into `out` and names them."""
+    """Prints the table, writes the report's files into `out`, names them and what to type next."""
     from orchestrator.report import files
     from orchestrator.report.html.curves import Curves
+    from orchestrator.report.next_command import next_command
     from orchestrator.report.robustness import RobustnessReport
     from orchestrator.report.table import table
     from orchestrator.results.store import Store
@@ -401,6 +440,7 @@ def _show(folder: Path, out: Path, score_like_openja: bool = False) -> list[Any]
     typer.echo(f"Results: {folder}")
     for path in files.write(store.campaign, cases, curves, out):
         typer.echo(f"Report: {path}")
+    typer.echo(f"Next: {next_command(store)}")
     return cases
 
 
@@ -436,6 +476,7 @@ def main() -> None:
     """The entry point: every mistake of the user ends as one line and exit code 2."""
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
+    make_printable(sys.stdout)
     try:
         app()
     except UsageError as error:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 UNKNOWN = "-"
 _TIME_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SIZE_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
 
@@ -48,6 +49,12 @@ def ratio(value: float | None) -> str:
     if value is None:
         return UNKNOWN
     return f"{value:.2f}x" if value < 9.995 else f"{_significant(value)}x"
+
+
+def bar(share: float, width: int) -> str:
+    """A bar of block characters, `width` of them at a share of 1 and never more: (0.28, 2) -> "▌"."""
+    whole, eighths = divmod(round(8 * width * min(share, 1.0)), 8)
+    return f"{_EIGHTHS[-1] * whole}{_EIGHTHS[eighths]}".rstrip()
 
 
 def _scaled(value: float | None, units: Sequence[tuple[float, str]]) -> str:

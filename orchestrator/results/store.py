@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -130,6 +131,17 @@ def holds_campaign(folder: Path) -> bool:
     except OSError as error:
         raise UsageError(f"{folder}: cannot be looked into: {error.strerror}; choose another folder") from None
     return True
+
+
+def campaigns_beside(folder: Path) -> list[Store]:
+    """Those of the same parent folder that can be read, `folder` itself included."""
+    parent = folder / ".." if folder.name in ("", "..") else folder.parent
+    found = []
+    with suppress(OSError):  # a folder may be given to somebody who must not list what lies beside it
+        for beside in sorted(parent.iterdir()):
+            with suppress(UsageError):
+                found.append(Store.open(beside))
+    return found
 
 
 def _append_line(descriptor: int, line: bytes) -> None:

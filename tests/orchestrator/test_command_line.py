@@ -30,11 +30,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def portbench(*arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
+def portbench(*arguments: str, cache: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """Runs the command as a user would."""
     return subprocess.run(
         [str(Path(sys.executable).with_name("portbench")), *arguments],
-        env=os.environ | {"PORTBENCH_CACHE": str(cache), "COLUMNS": "100"},
+        env=os.environ | {"PORTBENCH_CACHE": str(cache), "COLUMNS": "100"} | settings,
         capture_output=True,
         text=True,
         check=False,
@@ -147,6 +147,36 @@ def test_what_is_meant_to_differ_is_in_the_heading_and_else_the_remedy(cache: Pa
     assert "no-difference" in asked.stdout
 
 
+def test_a_report_ends_with_what_to_type_next_and_is_printed_on_any_terminal(cache: Path, two: tuple[str, str]) -> None:
+    base, other = two
+    for row in rows.steady_trials(80_000, **rows.SOURCE):
+        Store.open(Path(base)).append(row)
+    plain = portbench("report", base, cache=cache, PYTHONIOENCODING="ascii").stdout
+    assert plain.isascii()
+    assert "base ####" in plain
+    assert "0.50x ##" in plain
+    assert plain.splitlines()[-1] == f"Next: portbench environment {base}"
+    told = portbench("report", other, cache=cache).stdout
+    assert told.splitlines()[-1] == f"Next: portbench compare {base} {other}"
+
+
+def test_an_export_is_named_and_a_missing_extra_told(cache: Path, two: tuple[str, str], tmp_path: Path) -> None:
+    base, _ = two
+    ended = portbench("export", base, "--format", "openmetrics", cache=cache)
+    assert ended.stdout == f"Export: {base}/openmetrics.txt\n"
+    assert 'portbench_inference_median_seconds{batch_size="1"' in Path(base, "openmetrics.txt").read_text()
+    (tmp_path / "mlflow").mkdir()
+    missing = "raise ModuleNotFoundError(\"No module named 'mlflow'\", name='mlflow')"
+    (tmp_path / "mlflow" / "__init__.py").write_text(missing)
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    _assert_refused(
+        portbench("export", base, "--format", "mlflow", cache=cache, PYTHONPATH=path), "pip install mlflow-skinny"
+    )
+    uri = ("--tracking-uri", "http://127.0.0.1:9")
+    _assert_refused(portbench("export", base, "--format", "openmetrics", *uri, cache=cache), "--format mlflow")
+    _assert_refused(portbench("export", base, "--format", "mlflow", *uri, cache=cache), "127.0.0.1:9", "refused")
+
+
 def test_history_is_by_age(cache: Path, two: tuple[str, str]) -> None:
     ended = portbench("history", *reversed(two), cache=cache)
     assert ended.returncode == 0, ended.stderr
@@ -189,7 +219,7 @@ def test_an_unreachable_runner_costs_its_cases_only(cache: Path, tmp_path: Path)
     assert "Traceback" not in ended.stderr
     assert "ship unavailable: the runner onnxruntime-cpu does not answer" in " ".join(ended.stdout.split())
     assert '"status":"ok"' in (folder / "trials.jsonl").read_text()
-    assert ended.stdout.splitlines()[-4] == f"Report: {folder}/report.html"
+    assert ended.stdout.splitlines()[-5] == f"Report: {folder}/report.html"
     again = portbench("report", str(folder), "--out", str(tmp_path / "elsewhere"), cache=cache)
     assert again.returncode == 0, again.stderr
     names = sorted(path.name for path in (tmp_path / "elsewhere").iterdir())
@@ -251,7 +281,10 @@ def _wait_until(condition: Callable[[], bool]) -> None:
 
 def test_help_names_every_command_and_the_exit_codes(cache: Path) -> None:
     listed = portbench("--help", cache=cache).stdout
-    assert all(command in listed for command in ("run", "plan", "report", "compare", "history", "runners", "--version"))
+    assert all(
+        command in listed
+        for command in ("run", "plan", "report", "compare", "history", "export", "runners", "--version")
+    )
     assert "Exit code 0" in portbench("run", "--help", cache=cache).stdout
     assert portbench("--version", cache=cache).stdout.startswith("portbench 0.")
     assert portbench("measure", cache=cache).returncode == 2

@@ -3,14 +3,17 @@
 import csv
 import hashlib
 import re
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from pyarrow import parquet
 
 from orchestrator.errors import UsageError
-from orchestrator.report import files
+from orchestrator.report import files, mlflow, openmetrics
 from orchestrator.report.answer import answers, overall
 from orchestrator.report.html.curves import Curves
 from orchestrator.report.markdown import markdown
@@ -50,6 +53,49 @@ def test_columns_do_not_depend_on_what_is_known(cases: list[CaseSummary], tmp_pa
     files.write(CAMPAIGN, [], Curves(), nothing)
     schemas = [parquet.read_schema(folder / "summary.parquet") for folder in (known, nothing)]
     assert schemas[0].equals(schemas[1])
+
+
+def test_prometheus_reads_every_case(cases: list[CaseSummary], tmp_path: Path) -> None:
+    foreign = [replace(case, model=f'{MARKUP}"\\\r\n') for case in cases]
+    openmetrics.write(CAMPAIGN, foreign, tmp_path / "metrics.txt")
+    text = (tmp_path / "metrics.txt").read_text(encoding="utf-8")
+    assert text.endswith("\n# EOF\n")
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    median = families["portbench_inference_median_seconds"]
+    assert (median.type, median.unit) == ("gauge", "seconds")
+    timed = [case for case in cases if case.median_ns]
+    assert [sample.value for sample in median.samples] == [pytest.approx((case.median_ns or 0) / 1e9) for case in timed]
+    labels = {
+        "campaign": "tried",
+        "model": f'{MARKUP}"\\',
+        "runtime": "onnxruntime",
+        "device": "cpu",
+        "batch_size": "1",
+    }
+    assert labels.items() <= median.samples[1].labels.items()
+    outcomes = [sample.labels["portbench_status"] for sample in families["portbench_status"].samples if sample.value]
+    assert outcomes == [case.status for case in cases]
+    assert {sample.labels["attack"] for sample in families["portbench_attacked_wrong_ratio"].samples} == {
+        "fgsm-linf-0.1"
+    }
+
+
+def test_mlflow_has_one_run_per_case_however_often_it_is_told(cases: list[CaseSummary], tmp_path: Path) -> None:
+    foreign = [replace(case, message=MARKUP) for case in cases]
+    for told in (cases, foreign):
+        assert mlflow.log(CAMPAIGN, told, tmp_path.as_uri()) == len(cases)
+    client = MlflowClient(tmp_path.as_uri())
+    experiment = client.get_experiment_by_name("tried")
+    assert experiment is not None
+    runs = [run.data for run in client.search_runs([experiment.experiment_id])]
+    by_format = {(run.params["format"], run.params["precision"]): run for run in runs}
+    assert len(runs) == len(by_format) == len(cases)
+    converted = next(case for case in cases if case.ratio_to_source is not None)
+    run = by_format["onnx", "float32"]
+    assert run.params["batch_size"] == "1"
+    assert run.metrics["median_ns"] == converted.median_ns
+    assert run.metrics["attack.fgsm-linf-0.1.wrong_share"] == 0.75
+    assert (run.tags["portbench.status"], run.tags["portbench.message"]) == ("ok", MARKUP)
 
 
 def test_names_are_text(cases: list[CaseSummary]) -> None:

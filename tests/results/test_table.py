@@ -44,9 +44,9 @@ def test_table_fits_and_says_what_matters() -> None:
     page = _print(_campaign())
     assert max(map(len, page.splitlines())) <= 100
     onnx = _line(page, "onnx/onnxruntime")
-    for figure in ("97.5 %", "100 %", "242 kB", "12.0 ms", "1.50 ms", "us ±", "0.50x", "102 MB", " ok"):
+    for figure in ("97.5 %", "100 %", "242 kB", "12.0 ms", "us ±", "0.50x ██ ", "102 MB", " ok"):
         assert figure in onnx
-    assert "base" in _line(page, "keras/keras")
+    assert "base ████ " in _line(page, "keras/keras")
     assert "lenet5 from keras (digits), on local, cpu" in page
 
 
@@ -127,6 +127,13 @@ def test_empty_campaign_says_so() -> None:
 )
 def test_durations(value: float | None, text: str) -> None:
     assert units.duration(value) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "bar"), [(0, ""), (0.07, "▌"), (0.5, "████"), (0.99, "███████▉"), (1, "████████"), (70, "████████")]
+)
+def test_bars(share: float, bar: str) -> None:
+    assert units.bar(share, 8) == bar
 
 
 @pytest.mark.parametrize(
