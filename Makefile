@@ -4,6 +4,7 @@ SUITE ?= quick
 RUNNERS ?=
 OUT ?=
 DASK ?=
+RESUME ?=
 IMAGES ?=
 
 VENV := .venv
@@ -18,8 +19,8 @@ help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
 .PHONY: bench
-bench: setup images ## Measure: make bench [SUITE=quick|FILE] [RUNNERS=FILE] [OUT=DIR] [DASK=tcp://HOST:PORT]
-	$(BIN)/portbench run "$(SUITE)" $(if $(RUNNERS),--runners "$(RUNNERS)") $(if $(OUT),--out "$(OUT)") $(if $(DASK),--dask "$(DASK)")
+bench: setup images ## Measure: make bench [SUITE=quick|FILE] [RUNNERS=FILE] [OUT=DIR] [DASK=tcp://HOST:PORT], or go on: make bench RESUME=DIR
+	$(BIN)/portbench run $(if $(RESUME),--resume "$(RESUME)","$(SUITE)") $(if $(RUNNERS),--runners "$(RUNNERS)") $(if $(OUT),--out "$(OUT)") $(if $(DASK),--dask "$(DASK)")
 
 .PHONY: study
 study: ## The study, or with SUITE=study-small a reduced one: make study [SUITE=study-small] [RUNNERS=FILE] [OUT=DIR]

@@ -2,19 +2,22 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
 from orchestrator import fidelity, isolated, preparation
 from orchestrator.artifacts import JSON, Cache
 from orchestrator.cases import ArtifactName, Attack
+from orchestrator.configuration import Configuration
 from orchestrator.errors import CaseFailure, UsageError
 from orchestrator.host import HostRun, Prepared
 from orchestrator.inventory import Inventory
@@ -28,6 +31,8 @@ from orchestrator.results.store import Store, holds_campaign
 from orchestrator.robustness.crafted import Attacked, Source
 from orchestrator.suite import ModelEntry, Suite
 from orchestrator.workplace import BUILD_HOST, Workplace, versions
+
+ConfigurationT = TypeVar("ConfigurationT", bound=Configuration)
 
 
 def default_folder(suite: Suite) -> Path:
@@ -85,6 +90,33 @@ def open_folder(suite: Suite, inventory: Inventory, folder: Path) -> Store:
         if getattr(store.campaign, part) != getattr(wanted, part):
             raise UsageError(f"{folder}: holds a campaign of another {part}; give --out a folder of its own")
     return store
+
+
+def resume(folder: Path) -> tuple[Suite, Inventory]:
+    """What the campaign in `folder` was to do, and where.
+
+    Raises:
+        UsageError: there is none, or one whose suite or inventory this portbench does not know.
+    """
+    begun = Store.open(folder).campaign
+    return _again(folder, "suite", Suite, begun.suite), _again(folder, "inventory", Inventory, begun.inventory)
+
+
+def _again(folder: Path, part: str, kind: type[ConfigurationT], written: Mapping[str, Any]) -> ConfigurationT:
+    try:
+        return kind.model_validate(written)
+    except ValidationError as error:
+        mistake = error.errors(include_url=False)[0]
+        where = ".".join(map(str, (part, *mistake["loc"])))
+        raise UsageError(
+            f"{folder}: {where}: {' '.join(mistake['msg'].split())}; go on with the portbench that began this campaign"
+        ) from None
+
+
+def started_by(store: Store) -> str | None:
+    """The launcher of the campaign's runners so far; another one's rows are about something else."""
+    told = {runner.get("isolation") for runner in store.campaign.runners.values()}
+    return next((name for name in ("docker", "process") if name in told), None)
 
 
 def _prepare(

@@ -6,6 +6,8 @@ Commands import what they need themselves, so that `--help` answers at once.
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -25,6 +27,7 @@ EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
 EXIT_WORSE = 3
 EXIT_INTERRUPTED = 130
+DEFAULT_SUITE = "quick"
 
 app = typer.Typer(
     name="portbench",
@@ -83,11 +86,20 @@ def _options(
 
 @app.command()
 def run(
-    suite: SuiteArgument = "quick",
+    suite: Annotated[
+        str | None,
+        typer.Argument(help="A suite that comes with portbench, or a YAML file.", show_default=DEFAULT_SUITE),
+    ] = None,
     runners: RunnersOption = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the campaign; one that was cut off goes on. Default: results/SUITE-TIME."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a campaign that was cut off; it goes on with its suite and inventory.", metavar="DIR"
+        ),
     ] = None,
     launcher: LauncherOption = LauncherName.AUTO,
     data_dir: Annotated[
@@ -116,26 +128,36 @@ def run(
     from orchestrator.inventory import load_inventory
     from orchestrator.plan import make_plan
     from orchestrator.progress import Narrator
+    from orchestrator.results.lock import locked
     from orchestrator.suite import load_suite
 
     if data_dir and not data_dir.is_dir():
         raise UsageError(f"--data-dir {data_dir}: there is no such folder; name the one that holds mnist/ and so on")
-    wanted = load_suite(suite)
-    inventory = load_inventory(runners, wanted.runtimes)
+    if resume is None:
+        wanted = load_suite(suite or DEFAULT_SUITE)
+        inventory = load_inventory(runners, wanted.runtimes)
+    elif suite or runners or out:
+        raise UsageError(
+            f"--resume {resume} has its own suite, inventory and folder; leave out SUITE, --runners, --out"
+        )
+    else:
+        wanted, inventory = campaign.resume(resume)
     spread_out = spread(inventory)
     planned = make_plan(wanted, spread_out)
     place = _workplace(dask)
-    folder = out or campaign.default_folder(wanted)
-    store = campaign.open_folder(wanted, inventory, folder)
-    with Narrator(Console(stderr=True)) as narrator:
-        campaign.run(planned, wanted, spread_out, store, _launcher(launcher), narrator, data_dir, place)
+    folder = resume or out or campaign.default_folder(wanted)
+    with locked(folder):
+        store = campaign.open_folder(wanted, inventory, folder)
+        started_by = _launcher(launcher, campaign.started_by(store))
+        with _going_on(folder), Narrator(Console(stderr=True)) as narrator:
+            campaign.run(planned, wanted, spread_out, store, started_by, narrator, data_dir, place)
     cases = _show(folder, folder)
     if any(case.status != "ok" or any(attack.status != "ok" for attack in case.attacks) for case in cases):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
 @app.command()
-def plan(suite: SuiteArgument = "quick", runners: RunnersOption = None, as_json: JsonOption = False) -> None:
+def plan(suite: SuiteArgument = DEFAULT_SUITE, runners: RunnersOption = None, as_json: JsonOption = False) -> None:
     """Show what `run` would measure, without doing anything."""
     from orchestrator.fleet import spread
     from orchestrator.inventory import load_inventory
@@ -404,10 +426,12 @@ def _conditions(text: str) -> "list[Condition]":
     return [Condition(name) for name in names]
 
 
-def _launcher(name: LauncherName) -> "Launcher":
+def _launcher(name: LauncherName, so_far: str | None = None) -> "Launcher":
+    """The one asked for; where that is any, the one that was used `so_far`."""
     from orchestrator.launch import choose_launcher
 
-    launcher, remark = choose_launcher(name.value)
+    wanted = LauncherName(so_far) if so_far and name is LauncherName.AUTO else name
+    launcher, remark = choose_launcher(wanted.value)
     if remark:
         typer.echo(remark, err=True)
     return launcher
@@ -456,6 +480,16 @@ def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
+@contextmanager
+def _going_on(folder: Path) -> Iterator[None]:
+    """What ends this block early tells how the campaign in `folder` goes on."""
+    try:
+        yield
+    except (UsageError, OSError, InterruptedByUserError) as error:
+        error.add_note(f"what was measured is kept, 'portbench run --resume {folder}' goes on from there")
+        raise
+
+
 class InterruptedByUserError(BaseException):
     """A request to end; not a KeyboardInterrupt, which typer would answer itself."""
 
@@ -479,12 +513,13 @@ def main() -> None:
     make_printable(sys.stdout)
     try:
         app()
-    except UsageError as error:
-        typer.echo(f"Error: {error}", err=True)
+    except (UsageError, OSError) as error:
+        typer.echo(f"Error: {_with_notes(str(error), error)}", err=True)
         sys.exit(EXIT_USAGE)
-    except OSError as error:
-        typer.echo(f"Error: {error}; what was measured is kept, the same --out goes on from there", err=True)
-        sys.exit(EXIT_USAGE)
-    except InterruptedByUserError:
-        typer.echo("Interrupted; what was measured is kept, the same --out goes on from there.", err=True)
+    except InterruptedByUserError as error:
+        typer.echo(_with_notes("Interrupted", error), err=True)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _with_notes(words: str, error: BaseException) -> str:
+    return "; ".join((words, *getattr(error, "__notes__", ())))

@@ -252,24 +252,40 @@ def test_an_interrupted_preparation_ends_at_once(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("pb-*"))
 
 
-def test_an_interrupted_campaign_keeps_its_rows_and_goes_on(cache: Path, tmp_path: Path) -> None:
+def test_an_interrupted_campaign_keeps_its_rows_and_others_out_and_goes_on(cache: Path, tmp_path: Path) -> None:
     suite, folder = tmp_path / "tiny.yaml", tmp_path / "campaign"
     suite.write_text(SUITE.replace("timing: 1", "timing: 20"))
-    arguments = ("run", str(suite), "--out", str(folder), "--launcher", "process")
-    command = [str(Path(sys.executable).with_name("portbench")), *arguments]
+    command = [str(Path(sys.executable).with_name("portbench")), "run", str(suite), "--out", str(folder)]
     environment = os.environ | {"PORTBENCH_CACHE": str(cache), "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*command, "--launcher", "process"], env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
         _wait_until(lambda: (rows := folder / "trials.jsonl").exists() and rows.read_bytes().count(b"\n") >= 5)
+        _assert_refused(portbench("run", "--resume", str(folder), cache=cache), f"process {process.pid} on", "--out")
         process.terminate()
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Interrupted" in errors
+    assert f"Interrupted; what was measured is kept, 'portbench run --resume {folder}' goes on" in errors
     assert "Traceback" not in errors
     kept = (folder / "trials.jsonl").read_text()
     assert '"failed"' not in kept
     assert not list(tmp_path.glob("pb-*"))
-    assert portbench(*arguments, cache=cache).returncode == 0
-    assert (folder / "trials.jsonl").read_text().startswith(kept)
+    assert sorted(path.name for path in folder.iterdir()) == ["campaign.json", "trials.jsonl"]
+    suite.unlink()  # what it said is in the campaign's folder
+    (folder / "trials.jsonl").write_text(kept + kept[:100])  # as a crash leaves a row
+    assert portbench("run", "--resume", str(folder), cache=cache).returncode == 0
+    rows = (folder / "trials.jsonl").read_text()
+    assert rows.startswith(kept)
+    found = [json.loads(line) for line in rows.splitlines()]
+    assert len({row["key"] for row in found}) == len(found) == 2 + 1 + 20
+    assert {row["isolation"] for row in found} == {None, "process"}
+
+
+def test_what_is_resumed_says_itself_what_it_is(cache: Path, tmp_path: Path) -> None:
+    _assert_refused(portbench("run", "--resume", str(tmp_path), cache=cache), str(tmp_path), "no campaign here")
+    _assert_refused(portbench("run", "quick", "--resume", str(tmp_path), cache=cache), "leave out SUITE")
+    _campaign(tmp_path / "older", [])
+    _assert_refused(portbench("run", "--resume", str(tmp_path / "older"), cache=cache), "older", "suite.name")
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.inventory import load_inventory
-from orchestrator.suite import load_suite
+from orchestrator.suite import Suite, load_suite
 
 SUITE = """\
 name: mine
@@ -45,6 +45,12 @@ def test_a_mistake_in_a_suite_names_file_line_key_and_remedy(
     assert message.startswith(f"{tmp_path}/mine.yaml:{line}:"), message
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize("name", ["quick", "study", "robustness"])
+def test_a_suite_is_the_same_again_from_what_a_campaign_wrote_down(name: str) -> None:
+    suite = load_suite(name)
+    assert Suite.model_validate(suite.model_dump(mode="json")) == suite
 
 
 def _refusal(path: Path, suite: str) -> str:
