@@ -17,6 +17,7 @@ import typer
 
 from orchestrator.errors import UsageError
 from orchestrator.report.encoding import make_printable
+from orchestrator.report.units import literal
 
 if TYPE_CHECKING:
     from orchestrator.launch import Launcher
@@ -514,7 +515,7 @@ def main() -> None:
     try:
         app()
     except (UsageError, OSError) as error:
-        typer.echo(f"Error: {_with_notes(str(error), error)}", err=True)
+        typer.echo(f"Error: {literal(_with_notes(str(error), error))}", err=True)
         sys.exit(EXIT_USAGE)
     except InterruptedByUserError as error:
         typer.echo(_with_notes("Interrupted", error), err=True)

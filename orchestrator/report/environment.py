@@ -1,6 +1,6 @@
 """Environments, and in what two of them differ, as tables for people and as objects for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.report.units import UNKNOWN
+from orchestrator.report import units
 from orchestrator.results.environment import Difference, Facts, facts
 from orchestrator.results.schema import Campaign
 
@@ -18,7 +18,7 @@ def as_table(known: Facts) -> RenderableType:
     """One line per fact; what all runners agree in stands once."""
     table = _table("fact", "value", "where")
     for fact, value, places in agreed(known):
-        table.add_row(fact, Text(value), ", ".join(places))
+        table.add_row(*_literal(fact, value, ", ".join(places)))
     return table
 
 
@@ -54,16 +54,21 @@ def differences_as_table(differences: Sequence[Difference], first: str, second: 
         return Text("The environments are equal.")
     table = _table("fact", first, second, "where")
     for difference in differences:
-        values = (Text(_shown(value)) for value in (difference.first, difference.second))
-        table.add_row(difference.fact, *values, ", ".join(difference.places))
+        values = (_shown(value) for value in (difference.first, difference.second))
+        table.add_row(*_literal(difference.fact, *values, ", ".join(difference.places)))
     return table
 
 
 def _table(*headings: str) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
     for heading in headings:
-        table.add_column(Text(heading), overflow="fold", no_wrap=heading == "fact")
+        table.add_column(Text(units.literal(heading)), overflow="fold", no_wrap=heading == "fact")
     return table
+
+
+def _literal(*cells: str) -> Iterator[Text]:
+    """As text, whatever markup somebody else's results hold."""
+    return (Text(units.literal(cell)) for cell in cells)
 
 
 def _shown(value: Any) -> str:
@@ -73,4 +78,4 @@ def _shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.12g}"
-    return UNKNOWN if value is None else str(value)
+    return units.UNKNOWN if value is None else str(value)

@@ -12,7 +12,9 @@ def next_command(store: Store) -> str:
     earlier = [
         other
         for other in campaigns_beside(store.folder)
-        if other.campaign.suite == campaign.suite and other.campaign.created_at < campaign.created_at
+        if other.campaign.suite == campaign.suite
+        and other.campaign.created_at < campaign.created_at
+        and str(other.folder).isprintable()
     ]
     if earlier:
         last = max(earlier, key=lambda other: other.campaign.created_at)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from orchestrator.errors import Stage, Symptom
 
@@ -20,7 +20,16 @@ Status = Literal["ok", "wrong", "failed"]
 Count = Annotated[int, Field(ge=0)]
 Nanoseconds = Annotated[int, Field(ge=0)]
 Bytes = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(json_schema_extra={"unit": "0 to 1"})]
+
+
+def _within(share: float) -> float:
+    """Raises ValueError beyond 0 to 1; a share of nothing is not a number."""
+    if share < 0 or share > 1:
+        raise ValueError("a share lies between 0 and 1")
+    return share
+
+
+Share = Annotated[float, Field(json_schema_extra={"unit": "0 to 1"}), AfterValidator(_within)]
 
 
 class Record(BaseModel):

@@ -188,21 +188,49 @@ def test_history_is_by_age(cache: Path, two: tuple[str, str]) -> None:
 
 
 def test_campaigns_that_cannot_be_compared_are_refused(cache: Path, two: tuple[str, str], tmp_path: Path) -> None:
-    base, other = two
+    base, _ = two
     (tmp_path / "empty").mkdir()
-    for command in ("compare", "history"):
-        ended = portbench(command, base, str(tmp_path / "empty"), cache=cache)
+    for command in (("compare", base), ("history", base), ("export", "--format", "mlflow")):
+        ended = portbench(*command, str(tmp_path / "empty"), cache=cache)
         _assert_refused(ended, str(tmp_path / "empty"), "no campaign here")
     strangers = _campaign(tmp_path / "strangers", rows.steady_trials(40_000, model="vgg"))
     _assert_refused(portbench("compare", base, strangers, cache=cache), "no case in common")
+    told = portbench("history", base, strangers, cache=cache).stdout
+    assert "lenet5 from keras" in told
+    assert "vgg from keras" in told
     _assert_refused(portbench("compare", *two, "--across", "hots", cache=cache), "hots", "host, image")
     _assert_refused(portbench("compare", *two, "--threshold", "3", cache=cache), "--threshold 3", "3%")
+
+
+def test_a_torn_row_is_skipped_and_a_newer_one_refused_by_every_command(cache: Path, two: tuple[str, str]) -> None:
+    base, other = two
+    commands = [("report", other), ("compare", base, other), ("history", base, other)]
+    commands += [("export", other, "--format", "openmetrics")]
     file = Path(other) / "trials.jsonl"
     whole = file.read_bytes()
     file.write_bytes(whole[:-100])  # cut off in its last row: the others count
-    assert portbench("compare", *two, cache=cache).returncode == 3
+    ended = [portbench(*command, cache=cache) for command in commands]
+    assert [one.returncode for one in ended] == [0, 3, 0, 0]
+    assert all("60." in one.stdout for one in ended[:3])
     file.write_bytes(whole.replace(b'"schema_version":1', b'"schema_version":2', 1))
-    _assert_refused(portbench("compare", *two, cache=cache), "newer portbench")
+    for command in commands:
+        _assert_refused(portbench(*command, cache=cache), "newer portbench")
+
+
+def test_names_of_a_foreign_campaign_are_shown_as_they_are(cache: Path, tmp_path: Path) -> None:
+    name = "[red]<img src=x onerror=alert(1)>\x1b[31m"
+    foreign = _campaign(tmp_path / "foreign", rows.steady_trials(40_000, model=name, host=name))
+    shown = name.replace("\x1b", "\N{REPLACEMENT CHARACTER}")
+    for command in (("report", foreign), ("compare", foreign, foreign), ("history", foreign)):
+        ended = portbench(*command, cache=cache)
+        assert ended.returncode == 0
+        assert "\x1b" not in ended.stdout
+        assert shown in "".join(ended.stdout.split("\n"))
+    assert portbench("export", foreign, "--format", "openmetrics", cache=cache).returncode == 0
+    assert f'model="{shown}"' in Path(foreign, "openmetrics.txt").read_text()
+    file = Path(foreign, "campaign.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {name: 1}))
+    _assert_refused(portbench("environment", foreign, cache=cache), shown.split()[0], "not written by portbench")
 
 
 def test_an_unreachable_runner_costs_its_cases_only(cache: Path, tmp_path: Path) -> None:

@@ -63,3 +63,15 @@ def test_tables_show_every_value() -> None:
     shown = captured.get()
     for word in ("old", "new", "6.2", "no", "0.5, 1", "The environments are equal.", "versions.keras"):
         assert word in shown
+
+
+def test_names_are_shown_as_they_are() -> None:
+    console = Console(width=100)
+    foreign = campaign({"a/[red]b\x1b[31m": runner("[bold]6.1")})
+    with console.capture() as captured:
+        console.print(report.as_table(facts(foreign)))
+        console.print(report.differences_as_table(differences(foreign, campaign({})), "[red]old", "new"))
+    shown = captured.get()
+    assert "\x1b" not in shown
+    for word in ("[red]b\N{REPLACEMENT CHARACTER}[31m", "[bold]6.1", "[red]old"):
+        assert word in shown

@@ -94,3 +94,11 @@ def test_blocks_must_sum_to_the_samples() -> None:
     assert section is not None
     with pytest.raises(ValidationError, match="do not sum"):
         type(section)(**section.model_dump() | {"samples_ns": (1, 2)})
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_share_lies_between_0_and_1(share: float) -> None:
+    written = json.loads(rows.check().model_dump_json())
+    written["check"]["label_agreement"] = share
+    with pytest.raises(ValidationError, match="between 0 and 1"):
+        Row.model_validate_json(json.dumps(written))
