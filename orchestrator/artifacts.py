@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeAlias
 
 from orchestrator.errors import UsageError
@@ -141,20 +141,3 @@ def write_archive(archive: Path, files: dict[str, bytes]) -> None:
             entry = zipfile.ZipInfo(name, _ZIP_EPOCH)
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             target.writestr(entry, content)
-
-
-def unpack_archive(archive: Path, folder: Path) -> None:
-    """The reverse of `pack_directory`.
-
-    Raises:
-        ValueError: not a zip archive, or a name in it points out of `folder`.
-    """
-    try:
-        with zipfile.ZipFile(archive) as source:
-            for name in source.namelist():
-                path = PurePosixPath(name)
-                if path.is_absolute() or ".." in path.parts or "\\" in name:
-                    raise ValueError(f"{archive}: the name '{name}' points out of the folder; do not use this archive")
-            source.extractall(folder)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{archive}: not a zip archive: {error}") from None

@@ -4,6 +4,7 @@ Runs in a process of its own (orchestrator.isolated): each format is read by the
 """
 
 import json
+import re
 import tempfile
 import zipfile
 from collections import Counter
@@ -11,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestrator.artifacts import JSON, unpack_archive
+from orchestrator.artifacts import JSON
 from orchestrator.errors import CaseFailure, Stage, Symptom
+from runner_api.v1 import archives
 
 
 def inspect(*, path: str) -> dict[str, JSON]:
@@ -145,8 +147,10 @@ def _format_of(artifact: Path) -> str:
         raise _refused(artifact, "there is no such file")
     if not zipfile.is_zipfile(artifact):
         return "onnx"
-    with zipfile.ZipFile(artifact) as archive:
-        names = set(archive.namelist())
+    try:
+        names = set(archives.check(artifact))
+    except archives.ArchiveError as error:
+        raise _refused(artifact, f"the archive: {error}") from error
     if "Manifest.json" in names:
         return "coreml"
     return "keras" if "config.json" in names else "pt2"
@@ -166,7 +170,7 @@ def _read_coreml(artifact: Path) -> dict[str, JSON]:
         package = artifact
         if artifact.is_file():
             package = Path(folder)
-            unpack_archive(artifact, package)
+            archives.unpack(artifact, package)
         listed = json.loads((package / "Manifest.json").read_text())["itemInfoEntries"].values()
         missing = [entry["path"] for entry in listed if not (package / "Data" / entry["path"]).exists()]
         if missing:
@@ -193,25 +197,34 @@ def _blobs(specification: Any) -> set[str]:
 
 def _read_keras(artifact: Path) -> dict[str, JSON]:
     """What the archive says of itself; nothing of it is made into a model."""
-    with zipfile.ZipFile(artifact) as archive:
-        metadata, config = (json.loads(archive.read(name)) for name in ("metadata.json", "config.json"))
+    with archives.opened(artifact) as archive:
+        read = [archive.read(name) for name in ("metadata.json", "config.json")]
+    metadata, config = map(json.loads, read)
     layers = Counter(layer["class_name"] for layer in config["config"]["layers"])
     return {"keras_version": metadata["keras_version"], **_operators(layers)}
 
 
 def _read_pt2(artifact: Path) -> dict[str, JSON]:
-    import torch
+    """What the archive says of itself; torch.export would unpickle some of it, and execute more."""
+    with archives.opened(artifact) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/models/model.json"))
+        model = archive.read(name)
+    module = json.loads(model)["graph_module"]
+    graph = module["graph"]
+    calls = Counter(node["target"].removeprefix("torch.ops.") for node in graph["nodes"])
+    given = (spec["user_input"]["arg"] for spec in module["signature"]["input_specs"] if "user_input" in spec)
+    names = [argument["as_tensor"]["name"] for argument in given]
+    return {**_operators(calls), "inputs": {name: _pt2_type(graph["tensor_values"][name]) for name in names}}
 
-    with artifact.open("rb") as file:
-        program = torch.export.load(file)
-    calls = Counter(str(node.target) for node in program.graph.nodes if node.op == "call_function")
-    placed = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
 
-    def described(name: str) -> str:
-        tensor = placed[name]
-        return f"{str(tensor.dtype).removeprefix('torch.')} [{', '.join(map(str, tensor.shape))}]"
+def _pt2_type(tensor: Any) -> str:
+    """Types are numbers of torch.export's own; the size of a free axis is an expression of sympy's symbols."""
+    from torch._export.serde.serialize import deserialize_scalar_type
 
-    return {**_operators(calls), "inputs": {name: described(name) for name in program.graph_signature.user_inputs}}
+    dtype = str(deserialize_scalar_type(tensor["dtype"])).removeprefix("torch.")
+    sizes = (size["as_int"] if "as_int" in size else size["as_expr"]["expr_str"] for size in tensor["sizes"])
+    shown = ", ".join(_SYMBOL.sub(r"\1", str(size)) for size in sizes)
+    return f"{dtype} [{shown}]"
 
 
 def _refused(artifact: Path, found: str) -> CaseFailure:
@@ -219,4 +232,5 @@ def _refused(artifact: Path, found: str) -> CaseFailure:
     return CaseFailure(Stage.LOAD, Symptom.REFUSED, message)
 
 
+_SYMBOL = re.compile(r"Symbol\('(\w+)'[^)]*\)")
 _READERS = {"onnx": _read_onnx, "coreml": _read_coreml, "keras": _read_keras, "pt2": _read_pt2}

@@ -96,7 +96,7 @@ def load(adapter: Adapter, session: Session) -> Model:
 
 
 def require(adapter: Adapter, session: Session) -> None:
-    """Asks for the session's format and device; asking a framework for its devices takes time that is not loading.
+    """Asks for the session's format and device, and the artifact for what may not be in it: that is not loading.
 
     Raises:
         Failure: load; refused or unavailable.
@@ -109,6 +109,7 @@ def require(adapter: Adapter, session: Session) -> None:
     if session.device not in devices:
         has = f"{session.runtime} has {', '.join(devices) or 'no device'} here; asked for {session.device!r}"
         raise Failure("load", "unavailable", f"{has}: {device.remedy(session.device)}")
+    adapter.check(Path(session.artifact))
 
 
 def require_placement(model: Model, wanted: str) -> Placement:

@@ -1,10 +1,18 @@
 """What all tests share."""
 
+import contextlib
 import os
 
 import pytest
 
 from runners.measure import cuda
+
+with contextlib.suppress(ImportError):  # `make gpu-check` does without its packages
+    import hypothesis
+
+    # Tests bound no times; a failure says with which seed it is seen again.
+    hypothesis.settings.register_profile("portbench", deadline=None, print_blob=True, derandomize=False)
+    hypothesis.settings.load_profile("portbench")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -97,6 +97,13 @@ class Adapter(Protocol):
     def devices(self) -> list[str]:
         """Devices that can execute here, in the words of a case: "cpu", "cuda:0", ..."""
 
+    def check(self, path: Path) -> None:
+        """Asks an artifact, before `load` and outside of what is timed, whether anything in it leads out of it.
+
+        Raises:
+            Failure: load, refused.
+        """
+
     def load(self, path: Path, device: str, threads: int) -> Model:
         """The artifact in the file `path` (its name has no suffix), ready for `device`, one of `devices()`.
 

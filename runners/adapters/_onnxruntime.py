@@ -10,7 +10,7 @@ import onnxruntime as ort
 from onnxruntime.capi import build_and_package_info
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-from runners.adapters import Array, Arrays, Placement, TensorSpec
+from runners.adapters import Array, Arrays, Placement, TensorSpec, _onnx
 from runners.failure import Failure, words
 from runners.measure import cuda
 
@@ -40,6 +40,11 @@ def versions() -> dict[str, str]:
 def cuda_devices(provider: str) -> list[str]:
     """Where a provider of this build computes: a provider that was built is no device."""
     return cuda.devices() if provider in ort.get_available_providers() else []
+
+
+def check(path: Path) -> None:
+    """See `_onnx.check`: the runtime would take data from any file of the artifact's folder, which holds others'."""
+    _onnx.check(path)
 
 
 def load(path: Path, where: str, threads: int, provider: str) -> "OnnxRuntimeModel":

@@ -1,5 +1,6 @@
 """PyTorch: `.pt2` archives of torch.export, never a pickle of somebody's class; eager or as somebody compiles them."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -7,11 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # read by every torch.load, which torch.export.load calls
+
 import torch
 from torch.export.passes import move_to_device_pass
 
-from runners.adapters import Array, Arrays, Placement, TensorSpec
+from runners.adapters import Array, Arrays, Placement, TensorSpec, _archive
 from runners.failure import Failure, words
+
+_FOREIGN = ("aotinductor", "custom_obj_", "opaque_obj_")
+"""How parts of an archive's names begin that are libraries for this machine, or pickles of somebody's classes."""
 
 Module: TypeAlias = Callable[..., object]
 
@@ -30,6 +36,18 @@ def versions() -> dict[str, str]:
 def devices() -> list[str]:
     """The CPU, and every CUDA device that the driver shows."""
     return ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+
+
+def check(path: Path) -> None:
+    """See `_archive.check`; and nothing in it is code for this machine or somebody's class.
+
+    Raises:
+        Failure: load, refused.
+    """
+    for name in _archive.check(path):
+        if any(part.startswith(_FOREIGN) for part in name.split("/")):
+            message = f"the archive holds {name[:80]!r}, which would execute code; export a model of tensors only"
+            raise Failure("load", "refused", message)
 
 
 def load(path: Path, device: str, threads: int, compiled: Callable[[Module], Module] | None = None) -> "ExportedModel":

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from runners.adapters import Array, Arrays, Placement
+from runners.adapters import Array, Arrays, Placement, _archive
 from runners.adapters._mil.framework import coremltools as ct  # before the other two, which import it as it comes
 from runners.adapters._mil.inputs import Input, cut, joined, read_inputs
 from runners.adapters._mil.package import opened
@@ -48,6 +48,11 @@ def devices() -> list[str]:
     """Those whose every processor is there; "all" is whatever is there."""
     here = {_NAMES[type(device)] for device in ct.models.MLModel.get_available_compute_devices()}
     return [device for device, processors in _PROCESSORS.items() if device == "all" or processors <= here]
+
+
+def check(path: Path) -> None:
+    """See `_archive.check`."""
+    _archive.check(path)
 
 
 def load(path: Path, device: str, threads: int) -> "CoreMLModel":

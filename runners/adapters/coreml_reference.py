@@ -20,7 +20,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from runners.adapters import Array, Arrays, Placement, TensorSpec
+from runners.adapters import Array, Arrays, Placement, TensorSpec, _archive
 from runners.adapters._mil import package, program
 from runners.adapters._mil.inputs import Input, cut, joined, read_inputs
 
@@ -36,6 +36,11 @@ def versions() -> dict[str, str]:
 def devices() -> list[str]:
     """Devices on which this runtime executes."""
     return ["cpu"]
+
+
+def check(path: Path) -> None:
+    """See `_archive.check`."""
+    _archive.check(path)
 
 
 def load(path: Path, device: str, threads: int) -> "Model":

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from runners.adapters import Array, Arrays, Placement, TensorSpec
+from runners.adapters import Array, Arrays, Placement, TensorSpec, _archive
 from runners.failure import Failure, words
 
 FORMATS = ("keras",)
@@ -31,6 +31,11 @@ def versions() -> dict[str, str]:
 def devices() -> list[str]:
     """The CPU, and every GPU that TensorFlow shows."""
     return ["cpu", *(f"cuda:{index}" for index in range(len(tf.config.list_physical_devices("GPU"))))]
+
+
+def check(path: Path) -> None:
+    """See `_archive.check`."""
+    _archive.check(path)
 
 
 def load(path: Path, device: str, threads: int) -> "KerasModel":

@@ -38,6 +38,10 @@ def devices() -> list[str]:
     return ["cpu"]
 
 
+def check(path: Path) -> None:
+    """A document of numbers leads nowhere."""
+
+
 def load(path: Path, device: str, threads: int) -> "KnownModel":  # noqa: ARG001 - an adapter's signature
     """What the document says.
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from runners.adapters import _onnxruntime
-from runners.adapters._onnxruntime import OnnxRuntimeModel, versions
+from runners.adapters._onnxruntime import OnnxRuntimeModel, check, versions
 
-__all__ = ["FORMATS", "MEASURES", "devices", "load", "versions"]
+__all__ = ["FORMATS", "MEASURES", "check", "devices", "load", "versions"]
 
 FORMATS = ("onnx",)
 MEASURES = True

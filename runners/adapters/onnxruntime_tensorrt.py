@@ -9,7 +9,9 @@ from importlib import util
 from pathlib import Path
 
 from runners.adapters import _onnxruntime
-from runners.adapters._onnxruntime import OnnxRuntimeModel
+from runners.adapters._onnxruntime import OnnxRuntimeModel, check
+
+__all__ = ["FORMATS", "MEASURES", "check", "devices", "load", "versions"]
 
 FORMATS = ("onnx",)
 MEASURES = True

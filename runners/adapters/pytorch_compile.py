@@ -15,10 +15,10 @@ import torch
 from torch._inductor import config
 
 from runners.adapters import _torch
-from runners.adapters._torch import devices
+from runners.adapters._torch import check, devices
 from runners.failure import Failure
 
-__all__ = ["FORMATS", "MEASURES", "devices", "load", "versions"]
+__all__ = ["FORMATS", "MEASURES", "check", "devices", "load", "versions"]
 
 FORMATS = ("pt2",)
 MEASURES = True

@@ -90,9 +90,9 @@ def describe_package(archive: str, folder: str) -> dict[str, Any]:
     sys.modules["tensorflow"] = sys.modules["torch"] = None  # type: ignore[assignment]  # reading takes neither
     import coremltools
 
-    from orchestrator.artifacts import unpack_archive
+    from runner_api.v1 import archives
 
-    unpack_archive(Path(archive), Path(folder))
+    archives.unpack(Path(archive), Path(folder))
     specification = coremltools.utils.load_spec(folder)
 
     def signature(features: Any) -> list[Any]:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from orchestrator import preparation
-from orchestrator.artifacts import Artifact, Cache, unpack_archive
+from orchestrator.artifacts import Artifact, Cache
 from orchestrator.errors import CaseFailure
 from orchestrator.inspection import inspect
+from runner_api.v1 import archives
 from tests.conversion.sources import Source
 
 
@@ -49,7 +50,7 @@ def test_every_format_tells_its_operators_and_inputs(cache: Cache, source: Sourc
     assert coreml["outputs"] == {"output_0": "float32"}  # of which the shape depends on the batch
     assert coreml["operators"]["conv"] == (3 if source.framework == "keras" else 2)
     folder = tmp_path / "model.mlpackage"
-    unpack_archive(made[1].path, folder)
+    archives.unpack(made[1].path, folder)
     assert inspect(path=str(folder))["operators"] == coreml["operators"]
     ended = as_a_user(made[0].sha256, cache)
     assert json.loads(ended.stdout)["opset"] == onnx["opset"], ended.stderr

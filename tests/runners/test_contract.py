@@ -1,13 +1,16 @@
 """What every adapter must do, asked through the contract of real runners with real tiny models."""
 
+import io
 import platform
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
@@ -186,6 +189,23 @@ def test_a_corrupt_artifact_is_refused(subject: Subject) -> None:
         subject.measure(subject.session_of(artifact[: len(artifact) // 2]), models.inputs(2))
     with failing(Stage.LOAD, Symptom.REFUSED):
         subject.predict(subject.session_of(b"no artifact"))
+
+
+def test_an_artifact_that_leads_out_of_itself_is_refused(subject: Subject) -> None:
+    """A tensor that lies in another file of the store, or an archive with a file beside its folder."""
+    if subject.form == "onnx":
+        model = onnx.load_from_string(models.dense("onnx", subject.folder))
+        tensor = model.graph.initializer[0]
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=subject.runner.put(tensor.raw_data))
+        artifact = bytes(model.SerializeToString())
+    else:
+        packed = io.BytesIO(models.dense(subject.form, subject.folder))
+        with zipfile.ZipFile(packed, "a") as archive:
+            archive.writestr("../outside", b"")
+        artifact = packed.getvalue()
+    with failing(Stage.LOAD, Symptom.REFUSED, "another file" if subject.form == "onnx" else "leaves its folder"):
+        subject.predict(subject.session_of(artifact), models.inputs(1))
 
 
 def test_inputs_that_do_not_fit_are_refused(subject: Subject) -> None:
