@@ -1,5 +1,6 @@
 """The runner's gRPC server: it listens, says that it is healthy, and stops when told to or no longer needed."""
 
+import compileall
 import ipaddress
 import os
 import signal
@@ -54,6 +55,7 @@ def serve(
         require_private(address, certificates)
     keep_freed_memory()
     adopt_orphans()
+    _compile()
     server = grpc.server(futures.ThreadPoolExecutor(_THREADS), options=_OPTIONS)
     runner_pb2_grpc.add_RunnerServicer_to_server(RunnerService(runtime, store), server)
     healthy = health.HealthServicer()
@@ -86,6 +88,13 @@ def require_private(address: str, certificates: Certificates | None) -> None:
             f"will not listen on {address} in plain text; give --certs DIR, made by 'portbench certs init' and "
             "'portbench certs issue NAME' on the orchestrator's machine, or use unix:PATH or 127.0.0.1:PORT"
         )
+
+
+def _compile() -> None:
+    """Bytecode of the adapters, which a worker may not write: without it every trial would compile them anew."""
+    package = Path(__file__).parent
+    if os.access(package, os.W_OK):
+        compileall.compile_dir(package, quiet=2)
 
 
 def _listen(server: grpc.Server, address: str, certificates: Certificates | None) -> str:

@@ -151,13 +151,18 @@ def _end_orphans() -> None:
         psutil.wait_procs(orphans)
 
 
+def _own_folders(temporary: str) -> dict[str, str]:
+    """Where frameworks would else read and write among their user's files."""
+    return {"TMPDIR": temporary, "KERAS_HOME": f"{temporary}/keras", "CUDA_CACHE_PATH": f"{temporary}/cuda"}
+
+
 def _start(threads: int, output: int, temporary: str) -> tuple[Channel, subprocess.Popen[bytes]]:
     """`temporary` takes the files that frameworks leave behind; -P, lest the current folder's files pass for theirs."""
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "runners.worker", str(theirs.fileno()), str(os.getpid())],
-            env=os.environ | environment(threads) | cuda.ENVIRONMENT | {"TMPDIR": temporary},
+            env=os.environ | environment(threads) | cuda.ENVIRONMENT | _own_folders(temporary),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=output,

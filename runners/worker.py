@@ -6,30 +6,27 @@ that the kernel takes.
 
 import ctypes
 import os
-import resource
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-from runners import trial
+from runners import sandbox, trial
 from runners.channel import Channel
 from runners.failure import Failure, unexpected
 from runners.jobs import Plan, Session, StopRule
 
 _PR_SET_PDEATHSIG = 1
-_MEMORY_SHARE = 0.75
-"""Of the machine's memory that a worker may have, in a container or not: beyond it an allocation fails."""
 
 
 def main() -> None:
     """One job."""
     descriptor, server_pid = map(int, sys.argv[1:])
     _die_with(server_pid)
-    _limit_memory()
     channel = Channel(descriptor)
     job = channel.receive().header
     try:
+        sandbox.enter(Path(os.environ["TMPDIR"]), _given(job))
         _JOBS[job["job"]](channel, job)
     except Failure as failure:
         _send_failure(channel, failure)
@@ -76,19 +73,14 @@ def predict(channel: Channel, job: dict[str, Any]) -> None:
             channel.send({}, arrays.to_tensors(outputs))
 
 
+def _given(job: dict[str, Any]) -> list[Path]:
+    """The files that the job is about."""
+    named = (job.get("session", {}).get("artifact"), job.get("plan", {}).get("inputs"))
+    return [Path(name) for name in named if name]
+
+
 def _send_failure(channel: Channel, failure: Failure) -> None:
     channel.send({"failure": {"stage": failure.stage, "symptom": failure.symptom, "message": failure.message}})
-
-
-def _limit_memory() -> None:
-    """Lest a runtime that allocates without end takes the machine down with it.
-
-    What counts is the memory that the process may write to (RLIMIT_DATA), not the addresses that allocators and GPU
-    drivers reserve by the terabyte.
-    """
-    if sys.platform == "linux":
-        limit = int(_MEMORY_SHARE * os.sysconf("SC_PHYS_PAGES")) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _die_with(server_pid: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from runners import sandbox
 from runners.measure import cgroup, sysctl, threads
 
 Fact: TypeAlias = str | float | bool | list[float] | dict[str, str] | dict[str, float]
@@ -61,6 +62,7 @@ def environment() -> dict[str, Fact]:
         "libc": " ".join(platform.libc_ver()).strip() or None,
         "python": platform.python_version(),
         "in_container": _in_container(),
+        "landlock_abi": sandbox.landlock_abi(),
         "gpus": _gpus(),
     }
     return {name: fact for name, fact in facts.items() if fact is not None}
