@@ -12,7 +12,7 @@ import ctypes
 import os
 import resource
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -42,18 +42,18 @@ _DEVICES = ("null", "zero", "full", "random", "urandom", "shm", "nvidia*", "nvid
 _CODE = Path(__file__).resolve().parents[1]
 
 
-def enter(temporary: Path, given: Iterable[Path]) -> None:
+def enter(temporary: Path, given: Sequence[Path]) -> None:
     """Takes away from this process what a worker does not need.
 
     Args:
         temporary: the folder that it may write to.
-        given: files that it may read wherever they are; what else is in their folders it may not.
+        given: files of the store, `store`/<owner>/<name>, that it may read; what else is in the store it may not.
     """
     _limit()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         if (abi := landlock_abi()) > 0:
-            _restrict(abi, temporary, [path.resolve() for path in given])
+            _restrict(abi, temporary, given)
 
 
 def landlock_abi() -> int:
@@ -87,7 +87,7 @@ class _Beneath(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
-def _restrict(abi: int, temporary: Path, given: list[Path]) -> None:
+def _restrict(abi: int, temporary: Path, given: Sequence[Path]) -> None:
     handled = _ALL & ~sum(right for right, since in _FROM_ABI.items() if abi < since)
     ruleset = _Ruleset(handled, _TCP if abi >= _TCP_ABI else 0, _SCOPE if abi >= _SCOPE_ABI else 0)
     size = 24 if abi >= _SCOPE_ABI else 16 if abi >= _TCP_ABI else 8
@@ -104,7 +104,8 @@ def _restrict(abi: int, temporary: Path, given: list[Path]) -> None:
     for pattern in _DEVICES:
         for device in Path("/dev").glob(pattern):
             allow(device, _ALL)
-    for path in (*_readable([Path.home().resolve(), *(path.parent for path in given)]), *given):
+    stores = [path.resolve().parents[1] for path in given]
+    for path in (*_readable([Path.home().resolve(), *stores]), *given):
         allow(path, _READ)
     _call(_RESTRICT_SELF, descriptor, ctypes.c_uint32(0))
     os.close(descriptor)
@@ -121,7 +122,7 @@ def _readable(hidden: list[Path]) -> Iterator[Path]:
 def _around(folder: Path, hidden: list[Path]) -> Iterator[Path]:
     with suppress(PermissionError):
         for entry in folder.iterdir():
-            if entry in hidden:
+            if entry in hidden or entry.is_symlink():  # a link leads to what is seen anyway, or is hidden
                 continue
             if any(path.is_relative_to(entry) for path in hidden):
                 yield from _around(entry, hidden)

@@ -152,8 +152,9 @@ def _end_orphans() -> None:
 
 
 def _own_folders(temporary: str) -> dict[str, str]:
-    """Where frameworks would else read and write among their user's files."""
-    return {"TMPDIR": temporary, "KERAS_HOME": f"{temporary}/keras", "CUDA_CACHE_PATH": f"{temporary}/cuda"}
+    """Where frameworks would else read and write among their user's files, or find what another trial compiled."""
+    folders = {"KERAS_HOME": "keras", "CUDA_CACHE_PATH": "cuda", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
+    return {"TMPDIR": temporary, **{name: f"{temporary}/{folder}" for name, folder in folders.items()}}
 
 
 def _start(threads: int, output: int, temporary: str) -> tuple[Channel, subprocess.Popen[bytes]]:

@@ -25,7 +25,7 @@ import json, os, resource, socket, subprocess, sys
 from pathlib import Path
 from runners import sandbox
 
-temporary, given, secret = map(Path, sys.argv[1:])
+temporary, given, secret, foreign = map(Path, sys.argv[1:])
 sandbox.enter(temporary, [given])
 listening = socket.socket()
 
@@ -45,7 +45,8 @@ print(json.dumps({
     "write elsewhere": attempt(lambda: (temporary.parent / "new").write_text("")),
     "write to what it was given": attempt(lambda: given.write_text("")),
     "remove what it was given": attempt(given.unlink),
-    "read a neighbour of it": attempt(secret.read_text),
+    "read another of its owner's": attempt(secret.read_text),
+    "read another owner's": attempt(foreign.read_text),
     "read in the home folder": attempt((Path.home() / "secret").read_text),
     "write through a child": attempt(lambda: subprocess.run(["touch", temporary.parent / "new"], check=True)),
     "connect": attempt(lambda: listening.connect(("127.0.0.1", 9))),
@@ -58,12 +59,12 @@ print(json.dumps({
 
 @pytest.mark.skipif(sandbox.landlock_abi() < 6, reason="this kernel lacks a part of Landlock")
 def test_a_worker_keeps_what_it_needs_and_nothing_else(tmp_path: Path) -> None:
-    home, folder, store = (tmp_path / name for name in ("home", "own", "store"))
-    for path in (home, folder, store):
-        path.mkdir()
+    home, folder, owner, other = (tmp_path / name for name in ("home", "own", "store/me", "store/other"))
+    for path in (home, folder, owner, other):
+        path.mkdir(parents=True)
         (path / "secret").write_text("")
-    (store / "artifact").write_text("")
-    arguments = [str(path) for path in (folder, store / "artifact", store / "secret")]
+    (owner / "artifact").write_text("")
+    arguments = [str(path) for path in (folder, owner / "artifact", owner / "secret", other / "secret")]
     run = subprocess.run(
         [sys.executable, "-c", ATTEMPTS, *arguments],
         env=os.environ | {"HOME": str(home)},
