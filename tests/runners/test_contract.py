@@ -250,5 +250,5 @@ def test_torch_compile_answers_like_the_model_itself(runner_of: RunnerOf, tmp_pa
     """On the CPU, where a compiler is all that it needs."""
     runner, samples = runner_of("pytorch-compile"), models.inputs(8)
     session = runner.session(models.dense("pt2", tmp_path), "pt2")
-    (answer,) = runner.client.predict(session, [{"any name": samples}], 60)
+    (answer,) = runner.client.predict(session, [{"any name": samples}], 300)
     np.testing.assert_allclose(answer["output_0"], models.answers(samples), atol=1e-5)
