@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from orchestrator import addresses
+from runner_api.v1.wire import MESSAGE_BYTES
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Endpoint:
 
     def open(self, options: Sequence[tuple[str, Any]] = ()) -> grpc.Channel:
         """A channel, which connects when it is first used, and never through a proxy."""
-        options = [*options, ("grpc.enable_http_proxy", 0)]
+        options = [*options, ("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", MESSAGE_BYTES)]
         if self.certs is None:
             return grpc.insecure_channel(self.target, options=options)
         authority, certificate, key = ((self.certs / name).read_bytes() for name in ("ca.crt", "tls.crt", "tls.key"))

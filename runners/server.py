@@ -3,6 +3,7 @@
 import compileall
 import ipaddress
 import os
+import resource
 import signal
 import threading
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from runner_api.v1 import runner_pb2, runner_pb2_grpc
+from runner_api.v1.wire import MESSAGE_BYTES
+from runners.admission import Admission
 from runners.allocator import keep_freed_memory
 from runners.certificates import Certificates
 from runners.service import RunnerService
@@ -21,13 +24,23 @@ from runners.store import Store
 from runners.supervisor import adopt_orphans
 
 _RUNNER = runner_pb2.DESCRIPTOR.services_by_name["Runner"].full_name
-_THREADS = 16  # callers who wait for their turn hold one each; health must still be answered
+# More than all calls together that Admission lets in, so that one that it refuses is told so at once.
+_THREADS = 64
+_MOST_CALLS = 2 * _THREADS
+_MOST_CONNECTIONS = 2048
+_DESCRIPTORS = 2 * _MOST_CONNECTIONS
 _DRAIN_S = 5.0
 _OPTIONS = [
     ("grpc.so_reuseport", 0),
     # What a caller may send ahead is fixed: the window that gRPC would choose grows to 100 MiB while the disk is slow.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 4 << 20),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),
+    ("grpc.max_concurrent_streams", 32),  # on one connection
+    ("grpc.max_allowed_incoming_connections", _MOST_CONNECTIONS),
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 600_000),
 ]
 
 
@@ -57,7 +70,13 @@ def serve(
     keep_freed_memory()
     adopt_orphans()
     _compile()
-    server = grpc.server(futures.ThreadPoolExecutor(_THREADS), options=_OPTIONS)
+    _allow_descriptors()
+    server = grpc.server(
+        futures.ThreadPoolExecutor(_THREADS),
+        interceptors=[Admission()],
+        options=_OPTIONS,
+        maximum_concurrent_rpcs=_MOST_CALLS,
+    )
     runner_pb2_grpc.add_RunnerServicer_to_server(RunnerService(runtime, store), server)
     healthy = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
@@ -114,6 +133,14 @@ def _listen(server: grpc.Server, address: str, certificates: Certificates | None
         return address
     where = f"{address.rpartition(':')[0]}:{port}"
     return f"{where}, certificate SHA-256 {certificates.fingerprint}" if certificates else f"{where}, plain text"
+
+
+def _allow_descriptors() -> None:
+    """Each connection takes one; many systems start a process with 1024, or 256, where it may ask for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _DESCRIPTORS:
+        wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,10 +1,8 @@
 """The contract's servicer: translates calls into jobs and back, and failures into statuses."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, groupby
-from types import TracebackType
 from typing import Any
 
 import grpc
@@ -13,25 +11,18 @@ from google.protobuf.struct_pb2 import Struct
 from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import runner_pb2_grpc, wire
 from runners import arrays
+from runners.answering import Answering
 from runners.certificates import owner_of
-from runners.failure import Failure, Stage, Symptom, unexpected
+from runners.failure import Failure
 from runners.jobs import Plan, Session, StopRule
 from runners.measure.environment import boot_id, environment, fingerprint
 from runners.measure.threads import available_cpus
 from runners.store import Lease, Store
 from runners.supervisor import Worker
+from runners.turn import Turn
 
 _DESCRIBE_TIMEOUT_S = 300.0
-_STATUS: dict[Symptom, grpc.StatusCode] = {
-    "crash": grpc.StatusCode.INTERNAL,
-    "unsupported-operator": grpc.StatusCode.UNIMPLEMENTED,
-    "timeout": grpc.StatusCode.DEADLINE_EXCEEDED,
-    "out-of-memory": grpc.StatusCode.RESOURCE_EXHAUSTED,
-    "wrong-output": grpc.StatusCode.DATA_LOSS,
-    "placement": grpc.StatusCode.FAILED_PRECONDITION,
-    "refused": grpc.StatusCode.INVALID_ARGUMENT,
-    "unavailable": grpc.StatusCode.UNAVAILABLE,
-}
+_MOST_WAITING = 8
 
 
 class RunnerService(runner_pb2_grpc.RunnerServicer):
@@ -45,7 +36,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
     def __init__(self, runtime: str, store: Store) -> None:
         self._runtime = runtime
         self._store = store
-        self._turn = threading.Lock()
+        self._turn = Turn(_MOST_WAITING)
         self._description: dict[str, Any] | None = None
 
     def Describe(  # noqa: N802 - the contract's name
@@ -54,7 +45,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
         context: grpc.ServicerContext,
     ) -> api.DescribeResponse:
         """What the framework says of itself is asked once."""
-        with _Answering(context, "measure"):
+        with Answering(context, "measure"):
             facts = Struct()
             facts.update(environment())
             return api.DescribeResponse(
@@ -71,7 +62,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
         self, request_iterator: Iterator[api.PutArtifactRequest], context: grpc.ServicerContext
     ) -> api.PutArtifactResponse:
         """Says whether the artifact is wanted before it reads it."""
-        with _Answering(context, "ship"):
+        with Answering(context, "ship"):
             first = next(request_iterator, api.PutArtifactRequest())
             if not first.HasField("header"):
                 raise Failure("ship", "refused", "PutArtifact: the first message must be the header")
@@ -88,7 +79,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
         self, request: api.MeasureRequest, context: grpc.ServicerContext
     ) -> Iterator[api.MeasureResponse]:
         """Passes the phases on and sleeps in between."""
-        with _Answering(context, "measure"), self._store.lease(owner_of(context)) as lease:
+        with Answering(context, "measure"), self._store.lease(owner_of(context)) as lease:
             job, threads = self._measure_job(request, lease), request.session.threads
             with self._worker(context, threads, request.timeout_ns / 1e9) as worker:
                 worker.send(job)
@@ -100,7 +91,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
         self, request_iterator: Iterator[api.PredictRequest], context: grpc.ServicerContext
     ) -> Iterator[api.PredictResponse]:
         """Loads, then answers each batch before it takes the next."""
-        with _Answering(context, "infer"), self._store.lease(owner_of(context)) as lease:
+        with Answering(context, "infer"), self._store.lease(owner_of(context)) as lease:
             first = next(request_iterator, api.PredictRequest())
             if not first.HasField("open"):
                 raise Failure("infer", "refused", "Predict: the first message must open the session")
@@ -170,44 +161,7 @@ class RunnerService(runner_pb2_grpc.RunnerServicer):
     def _worker(self, context: grpc.ServicerContext, threads: int, timeout_s: float | None) -> Iterator[Worker]:
         """A worker in its turn, which ends with the call however that ends."""
         gone = Failure("measure", "unavailable", "the caller went away")
-        if not self._turn.acquire(timeout=min(context.time_remaining(), threading.TIMEOUT_MAX)):
-            raise Failure("measure", "timeout", "the runner was busy for another caller; allow more time")
-        try:
-            with Worker(threads, timeout_s) as worker:
-                if not context.add_callback(lambda: worker.kill(gone)):
-                    raise gone
-                yield worker
-        finally:
-            self._turn.release()
-
-
-class _Answering:
-    """The one place where what went wrong becomes a status with its Failure beside it.
-
-    Args:
-        context: of the call.
-        stage: at which an unexpected error failed.
-    """
-
-    def __init__(self, context: grpc.ServicerContext, stage: Stage) -> None:
-        self._context = context
-        self._stage = stage
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if isinstance(error, Exception):
-            failure = error if isinstance(error, Failure) else unexpected(self._stage, error)
-            self._context.set_trailing_metadata(((wire.FAILURE_KEY, _message(failure).SerializeToString()),))
-            self._context.abort(_STATUS[failure.symptom], failure.message)
-
-
-def _message(failure: Failure) -> api.Failure:
-    return api.Failure(
-        stage=wire.enum_name("STAGE", failure.stage),
-        symptom=wire.enum_name("SYMPTOM", failure.symptom),
-        message=failure.message,
-    )
+        with self._turn.of(context), Worker(threads, timeout_s) as worker:
+            if not context.add_callback(lambda: worker.kill(gone)):
+                raise gone
+            yield worker

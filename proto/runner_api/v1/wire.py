@@ -11,6 +11,10 @@ from runner_api.v1 import runner_pb2 as api
 CONTRACT_VERSION = 2
 CHUNK_BYTES = 768 << 10
 """Between processes of one machine artifacts travel twice as fast in these as in chunks of 1 MiB."""
+MESSAGE_BYTES = 4 << 20
+"""What no message may exceed."""
+BATCH_BYTES = 1 << 30
+"""What no batch of tensors may exceed: each side holds a whole one in memory."""
 FAILURE_KEY = "portbench-failure-bin"
 ARTIFACT_KEY = "portbench-artifact"
 ARTIFACT_STORED = "stored"
@@ -38,22 +42,26 @@ def split(batch: Tensors) -> Iterator[api.TensorChunk]:
             yield chunk
 
 
-def join(chunks: Iterable[api.TensorChunk]) -> Iterator[Tensors]:
+def join(chunks: Iterable[api.TensorChunk], most_bytes: int = BATCH_BYTES) -> Iterator[Tensors]:
     """The batches that were split; an end in mid-batch drops what is incomplete.
 
     Raises:
-        ValueError: a chunk's bytes, dtype and shape do not fit together.
+        ValueError: a chunk's bytes, dtype and shape do not fit together, or a batch has more than `most_bytes`.
     """
     batch: Tensors = {}
+    batch_bytes = 0
     pieces: list[api.TensorChunk] = []
     for chunk in chunks:
         pieces.append(chunk)
+        batch_bytes += chunk.ByteSize()
+        if batch_bytes > most_bytes:
+            raise ValueError(f"a batch has more than {most_bytes} bytes; ask in smaller batches")
         if chunk.ends_tensor:
             batch[pieces[0].name] = _tensor(pieces)
             pieces = []
         if chunk.ends_batch:
             yield batch
-            batch = {}
+            batch, batch_bytes = {}, 0
 
 
 def _tensor(pieces: list[api.TensorChunk]) -> NDArray[Any]:
