@@ -93,7 +93,15 @@ class Machine:
         try:
             yield
         finally:
-            self._set_link(0, 0)
+            self.heal()
+
+    def cut(self) -> None:
+        """Nothing gets through any more, and nobody is told."""
+        self._set_link(0, 1)
+
+    def heal(self) -> None:
+        """Everything gets through."""
+        self._set_link(0, 0)
 
     def _set_link(self, delay_s: float, loss: float) -> None:
         self.link.write(f"{delay_s} {loss}\n")

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
 
 from orchestrator.endpoint import Endpoint
-from orchestrator.errors import CaseFailure, Stage, Symptom
+from orchestrator.errors import CaseFailure, RunnerLost, Stage, Symptom
 from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import runner_pb2_grpc, wire
 from runner_api.v1.wire import CHUNK_BYTES, CONTRACT_VERSION, Tensors
@@ -93,6 +93,13 @@ class RunnerClient:
             raise self._failure(error, Stage.SHIP) from None
         return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status).lower().replace("_", "-")
 
+    def is_serving(self) -> bool:
+        """Whether the runner answers now."""
+        try:
+            return self.health() == "serving"
+        except CaseFailure:
+            return False
+
     def put_artifact(self, path: Path, sha256: str) -> int:
         """Sends the file unless the runner has it; returns the bytes of it that travelled."""
         wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -145,9 +152,9 @@ class RunnerClient:
         details = " ".join(str(error.details()).split())
         if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
             return CaseFailure(stage, Symptom.TIMEOUT, f"the runner {self.name} did not answer in time")
-        if error.code() == grpc.StatusCode.UNAVAILABLE:
+        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
             remedy = f"is it up at {self._endpoint.target}?"
-            return CaseFailure(
+            return RunnerLost(
                 stage, Symptom.UNAVAILABLE, f"the runner {self.name} does not answer ({details}); {remedy}"
             )
         return CaseFailure(stage, Symptom.CRASH, f"the runner {self.name}: {error.code().name}: {details}")

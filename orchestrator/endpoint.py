@@ -10,6 +10,14 @@ import grpc
 from orchestrator import addresses
 from runner_api.v1.wire import MESSAGE_BYTES
 
+KEEPALIVE_S = 30.0
+"""While a call is under way on a network, how often the far end is asked for a sign of life: a cut cable says nothing.
+
+A trial on another machine may meet one such ping, which its server answers below Python in some microseconds.
+"""
+KEEPALIVE_TIMEOUT_S = 15.0
+"""After which the connection counts as broken."""
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -49,10 +57,21 @@ class Endpoint:
 
     def open(self, options: Sequence[tuple[str, Any]] = ()) -> grpc.Channel:
         """A channel, which connects when it is first used, and never through a proxy."""
-        options = [*options, ("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", MESSAGE_BYTES)]
+        bounded = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", MESSAGE_BYTES)]
+        options = [*options, *bounded, *self._keepalive()]
         if self.certs is None:
             return grpc.insecure_channel(self.target, options=options)
         authority, certificate, key = ((self.certs / name).read_bytes() for name in ("ca.crt", "tls.crt", "tls.key"))
         named = [("grpc.ssl_target_name_override", self.certificate_name)] if self.certificate_name else []
         credentials = grpc.ssl_channel_credentials(authority, key, certificate)
         return grpc.secure_channel(self.target, credentials, options=[*options, *named])
+
+    def _keepalive(self) -> list[tuple[str, Any]]:
+        """Nothing on a Unix socket, of whose end the kernel tells."""
+        if self.target.startswith("unix:"):
+            return []
+        return [
+            ("grpc.keepalive_time_ms", int(KEEPALIVE_S * 1e3)),
+            ("grpc.keepalive_timeout_ms", int(KEEPALIVE_TIMEOUT_S * 1e3)),
+            ("grpc.http2.max_pings_without_data", 0),
+        ]

@@ -48,3 +48,7 @@ class CaseFailure(Exception):
         self.stage = stage
         self.symptom = symptom
         self.message = message
+
+
+class RunnerLost(CaseFailure):
+    """The connection to a runner broke before it answered: the case may go on once the runner is there again."""

@@ -4,7 +4,9 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from orchestrator.cases import ArtifactName, Attack, Case, Trial, TrialKind
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.inventory import Host
 from orchestrator.launch import Launcher
-from orchestrator.live import LiveRunner, bring_up
+from orchestrator.live import LiveRunner
 from orchestrator.plan import Check, Plan, Replay, order_trials, resolve_threads
 from orchestrator.progress import Narrator
 from orchestrator.recorder import Recorder
@@ -26,6 +28,7 @@ from orchestrator.robustness.chunks import forget
 from orchestrator.robustness.crafted import Attacked, Source
 from orchestrator.robustness.replay import Replayer, attack_section
 from orchestrator.suite import ModelEntry, Suite
+from orchestrator.upkeep import Upkeep
 
 CHECK_BATCH_SIZE = 100
 # Samples whose answers one at a time are held against their answers in a batch.
@@ -46,13 +49,16 @@ class Prepared:
     attacked: Mapping[Attack, Attacked | CaseFailure]
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """What the attacks on one artifact on one runner need."""
+class _LostError(Exception):
+    """The runner was lost in the middle of a piece of work, which may be done once more."""
 
-    prepared: Prepared
-    runner: LiveRunner
-    replayer: Replayer
+    def __init__(self, failure: CaseFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+Work = Callable[[Prepared, LiveRunner], dict[str, Any]]
+"""Done with an artifact on its runner; returns the row's section and status."""
 
 
 class HostRun:
@@ -80,46 +86,54 @@ class HostRun:
         self._checks = [check for check in plan.checks if check.host == host.name]
         self._replays = [replay for replay in plan.replays if replay.place.host == host.name]
         self._cases = tuple(case for case in plan.cases if case.host == host.name)
-        self._runners: dict[str, LiveRunner | CaseFailure] = {}
+        self._runners: dict[str, Upkeep] = {}
         self._references_ns: list[float] = []
         self._stopped = threading.Event()
 
     def execute(self) -> None:
-        """Starts the runners, has what they are written down, checks, attacks, measures and ends the runners."""
+        """Starts the runners, has what they are written down, checks, attacks, measures and ends the runners.
+
+        What a runner did is done again by one of other software or on another machine that took its place.
+        """
         names = {check.runner for check in self._checks} | {case.runner for case in self._cases}
         with ExitStack() as stack:
             for entry in self._host.entries():
                 if entry.name in names and not self._stopped.is_set():
                     self._narrator.begin(f"{self._host.name}: starting {entry.name}")
-                    self._runners[entry.name] = bring_up(self._host, entry, self._launcher, stack)
-            self._recorder.describe_runners(self._told())
-            cases = resolve_threads(self._cases, self._available_cpus())
-            trials = order_trials(cases, self._suite)
-            self._narrator.expect(len(self._checks) + len(self._replays) + len(trials))
-            self._check_all()
-            self._attack_all()
-            self._measure_all(trials)
+                    upkeep = Upkeep(self._host, entry, self._launcher, self._stopped)
+                    self._runners[entry.name] = stack.enter_context(upkeep)
+            while not self._stopped.is_set():
+                before = self._subjects()
+                self._do_all()
+                if all(before.get(name) == subject for name, subject in self._subjects().items()):
+                    return
 
     def stop(self) -> None:
         """Ends the run from another thread: no new trial begins, calls under way are cancelled."""
         self._stopped.set()
-        for runner in tuple(self._runners.values()):
-            if isinstance(runner, LiveRunner):
-                runner.client.close()
+        for upkeep in tuple(self._runners.values()):
+            upkeep.stop()
 
-    def _told(self) -> dict[str, dict[str, Any]]:
+    def _live(self) -> dict[str, LiveRunner]:
         return {
-            f"{self._host.name}/{name}": runner.told()
-            for name, runner in self._runners.items()
-            if isinstance(runner, LiveRunner)
+            name: runner for name, upkeep in self._runners.items() if isinstance(runner := upkeep.runner, LiveRunner)
         }
 
-    def _available_cpus(self) -> dict[tuple[str, str], int]:
-        return {
-            (self._host.name, name): runner.description.available_cpus
-            for name, runner in self._runners.items()
-            if isinstance(runner, LiveRunner)
-        }
+    def _subjects(self) -> dict[str, dict[str, Any]]:
+        """Of each runner that is up what its rows are told apart by."""
+        return {name: _told_apart_by(runner) for name, runner in self._live().items()}
+
+    def _do_all(self) -> None:
+        """Whatever has no row yet."""
+        host, live = self._host.name, self._live()
+        self._recorder.describe_runners({f"{host}/{name}": runner.told() for name, runner in live.items()})
+        self._references_ns.clear()
+        available_cpus = {(host, name): runner.description.available_cpus for name, runner in live.items()}
+        trials = order_trials(resolve_threads(self._cases, available_cpus), self._suite)
+        self._narrator.expect(len(self._checks) + len(self._replays) + len(trials))
+        self._check_all()
+        self._attack_all()
+        self._measure_all(trials)
 
     def _check_all(self) -> None:
         for check in self._checks:
@@ -127,17 +141,9 @@ class HostRun:
                 return
             what = f"{_label(check.artifact)} on {check.runner}: answers"
             self._narrator.begin(what)
-            self._check(check)
+            work = partial(self._compare, check)
+            self._attempt(check.artifact, check.runner, work, kind="check", device=check.device)
             self._narrator.end(what)
-
-    def _check(self, check: Check) -> None:
-        identity = self._identity(check.artifact, check.runner, kind="check", device=check.device)
-        found = self._find(check.artifact, check.runner)
-        if isinstance(found, CaseFailure):
-            self._recorder.fail(identity, found)
-            return
-        prepared, runner = found
-        self._attempt(identity, lambda: self._compare(check, prepared, runner), prepared, runner)
 
     def _compare(self, check: Check, prepared: Prepared, runner: LiveRunner) -> dict[str, Any]:
         """Asks for the answers to the whole test set in batches, then to its first samples one at a time."""
@@ -154,45 +160,36 @@ class HostRun:
 
     def _attack_all(self) -> None:
         for place, replays in groupby(self._replays, key=lambda replay: replay.place):
-            found = self._find(place.artifact, place.runner)
             with ExitStack() as stack:
-                subject: _Subject | CaseFailure
-                subject = found if isinstance(found, CaseFailure) else self._subject(place, *found, stack)
+                replayers = _Replayers(place, self._suite, stack)
                 for replay in replays:
                     if self._stopped.is_set():
                         return
                     what = f"{_label(place.artifact)} on {place.runner}: {replay.attack.label}"
                     self._narrator.begin(what)
-                    self._attack(replay, subject, what)
+                    self._attack(replay, replayers, what)
                     self._narrator.end(what)
 
-    def _subject(self, place: Check, prepared: Prepared, runner: LiveRunner, stack: ExitStack) -> "_Subject":
-        session = translation.session(place.artifact, prepared.artifact.sha256, place.device, threads=1)
-        seed, timeout_s = self._suite.seed, self._suite.attack_timeout_s
-        replayer = Replayer(runner, prepared.artifact, session, prepared.source, seed, timeout_s)
-        return _Subject(prepared, runner, stack.enter_context(replayer))
-
-    def _attack(self, replay: Replay, subject: "_Subject | CaseFailure", what: str) -> None:
+    def _attack(self, replay: Replay, replayers: "_Replayers", what: str) -> None:
         place, attack = replay.place, replay.attack
-        identity = self._identity(place.artifact, place.runner, kind="attack", device=place.device, attack=attack.label)
-        if isinstance(subject, CaseFailure):
-            self._recorder.fail(identity, subject)
-            return
-        attacked = subject.prepared.attacked.get(attack)
-        unfinished = self._recorder.store.folder / f"unfinished-{identity.key}"
+        about = {"kind": "attack", "device": place.device, "attack": attack.label}
 
         def on_told(told: str) -> None:
             self._narrator.begin(f"{what}, {told}")
 
-        def work() -> dict[str, Any]:
-            made = attacked or subject.replayer.attack(attack, unfinished, on_told)
+        def unfinished() -> Path:
+            return self._recorder.store.folder / f"unfinished-{self._identity(place.artifact, place.runner, about).key}"
+
+        def work(prepared: Prepared, runner: LiveRunner) -> dict[str, Any]:
+            replayer = replayers.of(prepared, runner)
+            made = prepared.attacked.get(attack) or replayer.attack(attack, unfinished(), on_told)
             if isinstance(made, CaseFailure):
                 raise made
-            section = attack_section(attack, made, subject.replayer.replay(made))
+            section = attack_section(attack, made, replayer.replay(made))
             return {"robustness": section, **_trustworthy(section)}
 
-        if self._attempt(identity, work, subject.prepared, subject.runner):
-            forget(unfinished)
+        if self._attempt(place.artifact, place.runner, work, **about):
+            forget(unfinished())
 
     def _measure_all(self, trials: tuple[Trial, ...]) -> None:
         """What failed and never succeeded is not tried again: its next trials would only cost their time-outs."""
@@ -209,44 +206,71 @@ class HostRun:
 
     def _measure(self, trial: Trial) -> bool:
         case = trial.case
-        identity = self._identity(
+        return self._attempt(
             case.artifact,
             case.runner,
+            partial(self._trial, trial),
             kind=trial.kind,
             trial=trial.index,
             device=case.device,
             batch_size=case.batch_size,
             threads=case.threads,
         )
-        found = self._find(case.artifact, case.runner)
+
+    def _attempt(self, artifact: ArtifactName, runner: str, work: Work, **about: Any) -> bool:
+        """Does the work unless it has its row, and writes that; once more where the runner was lost in the middle.
+
+        Args:
+            artifact: with which,
+            runner: and on which it is done.
+            work: that is safe to repeat.
+            about: fields of the row's identity.
+
+        Returns:
+            Whether the row has another status than "failed".
+        """
+        try:
+            return self._record(artifact, runner, work, about, once_more=True)
+        except _LostError as lost:
+            self._narrator.remark(f"{self._host.name}: {lost.failure.message}; bringing it up again")
+            self._runners[runner].revive(lost.failure)
+            if self._stopped.is_set():
+                raise HostStoppedError from lost
+        return self._record(artifact, runner, work, about, once_more=False)
+
+    def _record(self, artifact: ArtifactName, runner: str, work: Work, about: dict[str, Any], once_more: bool) -> bool:
+        """As `_attempt`; where the work may be done once more, a runner that is lost raises _LostError instead."""
+        done = self._recorder.outcome(self._identity(artifact, runner, about))
+        if done is not None:
+            return done
+        found = self._find(artifact, runner)
+        identity = self._identity(artifact, runner, about)
         if isinstance(found, CaseFailure):
-            self._recorder.fail(identity, found)
-            return False
-        prepared, runner = found
-        return self._attempt(identity, lambda: self._trial(trial, prepared, runner), prepared, runner)
+            return self._recorder.fail(identity, found)
+        prepared, live = found
 
-    def _attempt(
-        self, identity: Identity, work: Callable[[], dict[str, Any]], prepared: Prepared, runner: LiveRunner
-    ) -> bool:
-        """Does the work and records it, unless the run was stopped in the middle: that is no result."""
-
-        def unless_stopped() -> dict[str, Any]:
+        def in_turn() -> dict[str, Any]:
             try:
-                with self._turns[runner.description.boot_id]:
-                    return work()
+                with self._turns[live.description.boot_id]:
+                    return work(prepared, live)
             except Exception as error:
                 if self._stopped.is_set():
                     raise HostStoppedError from error
+                if once_more and isinstance(error, CaseFailure) and live.is_lost(error):
+                    raise _LostError(error) from error
                 raise
 
-        return self._recorder.attempt(
+        done = self._recorder.attempt(
             identity,
-            unless_stopped,
+            in_turn,
             artifact_bytes=prepared.artifact.size_bytes,
             data=prepared.source.inputs.name,
             inputs_sha256=prepared.source.inputs.sha256,
-            versions=dict(runner.description.versions),
+            versions=dict(live.description.versions),
         )
+        if done:
+            self._runners[runner].worked()
+        return done
 
     def _trial(self, trial: Trial, prepared: Prepared, runner: LiveRunner) -> dict[str, Any]:
         runner.ship(prepared.artifact, prepared.source.inputs)
@@ -275,21 +299,51 @@ class HostRun:
         return host_best_ns(np.array(self._references_ns, float)) if self._references_ns else 0.0
 
     def _find(self, artifact: ArtifactName, runner: str) -> tuple[Prepared, LiveRunner] | CaseFailure:
-        """What is needed to execute the artifact on the runner, or why it cannot be had."""
-        prepared, live = self._prepared[artifact], self._runners[runner]
+        """What is needed to execute the artifact on the runner now, or why it cannot be had."""
+        prepared = self._prepared[artifact]
         if isinstance(prepared, CaseFailure):
             return prepared
+        live = self._runners[runner].asked_again()
         return live if isinstance(live, CaseFailure) else (prepared, live)
 
-    def _identity(self, artifact: ArtifactName, runner: str, **fields: Any) -> Identity:
-        prepared, live = self._prepared[artifact], self._runners[runner]
+    def _identity(self, artifact: ArtifactName, runner: str, about: Mapping[str, Any]) -> Identity:
+        prepared, live = self._prepared[artifact], self._runners[runner].runner
+        fields: dict[str, Any] = {**asdict(artifact), **about}
         if isinstance(prepared, Prepared):
             fields["artifact_sha256"] = prepared.artifact.sha256
         if isinstance(live, LiveRunner):
-            fields["host_fingerprint"] = live.description.host_fingerprint
-            fields["isolation"], fields["image_digest"] = live.launched.isolation, live.launched.image_digest
+            fields |= _told_apart_by(live)
         entry = next(entry for entry in self._host.entries() if entry.name == runner)
-        return Identity(**asdict(artifact), host=self._host.name, runner=runner, runtime=entry.kind.runtime, **fields)
+        return Identity(host=self._host.name, runner=runner, runtime=entry.kind.runtime, **fields)
+
+
+class _Replayers:
+    """The attacks on one artifact on one runner: a model that is loaded there once serves them all."""
+
+    def __init__(self, place: Check, suite: Suite, stack: ExitStack) -> None:
+        self._place = place
+        self._suite = suite
+        self._stack = stack
+        self._runner: LiveRunner | None = None
+
+    def of(self, prepared: Prepared, runner: LiveRunner) -> Replayer:
+        """The one so far, or a new one on a runner that was brought up again; it ends with the stack."""
+        if runner is not self._runner:
+            session = translation.session(self._place.artifact, prepared.artifact.sha256, self._place.device, threads=1)
+            seed, timeout_s = self._suite.seed, self._suite.attack_timeout_s
+            replayer = Replayer(runner, prepared.artifact, session, prepared.source, seed, timeout_s)
+            self._replayer, self._runner = self._stack.enter_context(replayer), runner
+        return self._replayer
+
+
+def _told_apart_by(runner: LiveRunner) -> dict[str, Any]:
+    """Fields of a row's identity: what is measured on runners that differ in them is never pooled."""
+    return {
+        "host_fingerprint": runner.description.host_fingerprint,
+        "isolation": runner.launched.isolation,
+        "image_digest": runner.launched.image_digest,
+        "software": runner.software,
+    }
 
 
 def _verdict(check: CheckSection) -> dict[str, Any]:

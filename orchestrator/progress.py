@@ -45,6 +45,11 @@ class Narrator:
         with self._lock:
             self._progress.update(self._task, description=what, refresh=True)
 
+    def remark(self, what: str) -> None:
+        """Something that people should know of afterwards, too."""
+        with self._lock:
+            self._console.print(what, markup=False, highlight=False)
+
     def end(self, what: str) -> None:
         """One step is done."""
         with self._lock:

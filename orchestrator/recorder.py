@@ -27,17 +27,18 @@ class Recorder:
             campaign = self.store.campaign
             self.store.describe(campaign.model_copy(update={"runners": campaign.runners | told}))
 
-    def is_done(self, identity: Identity) -> bool:
-        """Whether the campaign has this row already."""
-        return identity.key in self._done
+    def outcome(self, identity: Identity) -> bool | None:
+        """What `attempt` returns for work that has its row already, None where there is none."""
+        status = self._done.get(identity.key)
+        return None if status is None else status != "failed"
 
-    def fail(self, identity: Identity, failure: CaseFailure, **fields: Any) -> None:
-        """Writes down that a piece of work cannot be done."""
+    def fail(self, identity: Identity, failure: CaseFailure, **fields: Any) -> bool:
+        """Writes down that a piece of work cannot be done; returns as `attempt`."""
 
         def work() -> dict[str, Any]:
             raise failure
 
-        self.attempt(identity, work, **fields)
+        return self.attempt(identity, work, **fields)
 
     def attempt(self, identity: Identity, work: Callable[[], dict[str, Any]], **fields: Any) -> bool:
         """Does the work and writes its row: the fields that `work` returns, or the failure that it raises.
@@ -50,8 +51,8 @@ class Recorder:
         Returns:
             Whether the row has another status than "failed".
         """
-        if self.is_done(identity):
-            return self._done[identity.key] != "failed"
+        if (done := self.outcome(identity)) is not None:
+            return done
         started_at, start_ns = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter_ns()
         try:
             outcome = work()

@@ -41,7 +41,11 @@ _OPTIONS = [
     ("grpc.max_allowed_incoming_connections", _MOST_CONNECTIONS),
     ("grpc.server_handshake_timeout_ms", 20_000),
     ("grpc.max_connection_idle_ms", 600_000),
+    # A caller who waits for a trial may ask for a sign of life, see orchestrator/endpoint.py.
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
 ]
+# A caller on a network that was cut would keep its worker, and so everybody else waiting, until its own time is up.
+_NETWORK_OPTIONS = [("grpc.keepalive_time_ms", 60_000), ("grpc.keepalive_timeout_ms", 20_000)]
 
 
 class ListenError(Exception):
@@ -71,10 +75,11 @@ def serve(
     adopt_orphans()
     _compile()
     _allow_descriptors()
+    on_network = not all(address.startswith("unix:") for address in listen)
     server = grpc.server(
         futures.ThreadPoolExecutor(_THREADS),
         interceptors=[Admission()],
-        options=_OPTIONS,
+        options=_OPTIONS + (_NETWORK_OPTIONS if on_network else []),
         maximum_concurrent_rpcs=_MOST_CALLS,
     )
     runner_pb2_grpc.add_RunnerServicer_to_server(RunnerService(runtime, store), server)

@@ -39,9 +39,9 @@ It and this page are made of `orchestrator/results/schema.py` by `python -m orch
 A field that does not apply is null. Times are durations in nanoseconds, sizes are bytes. NaN and infinity are the
 strings `"NaN"`, `"Infinity"` and `"-Infinity"`. Rows of one case agree in `model`, `source_framework`, `format`,
 `precision`, `host`, `runner`, `runtime`, `device`, `batch_size` and `threads`; check and attack rows hold for all batch
-sizes and threads of their runner and device, an artifact row for everything made of it. A resumed campaign may have
-measured a case anew with another artifact, image, machine or isolation: only the rows that agree with the newest in
-`artifact_sha256`, `image_digest`, `host_fingerprint` and `isolation` are summarised.
+sizes and threads of their runner and device, an artifact row for everything made of it. A campaign may have measured a
+case anew with another artifact, image, machine or isolation: only the rows that agree with the newest in
+`artifact_sha256`, `image_digest`, `software`, `host_fingerprint` and `isolation` are summarised.
 """
 
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (

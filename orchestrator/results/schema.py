@@ -250,7 +250,8 @@ _IDENTITY = (
 
 def _key(fields: Mapping[str, Any]) -> str:
     """SHA-256 over the fields that make a row unique, shortened to 16 hexadecimal digits."""
-    unique = [fields[name] for name in _IDENTITY] + ([fields["attack"]] if fields["attack"] else [])
+    unique = [fields[name] for name in _IDENTITY]
+    unique += [fields[name] for name in ("attack", "software") if fields[name]]
     return hashlib.sha256(json.dumps(unique).encode()).hexdigest()[:16]
 
 
@@ -282,10 +283,13 @@ class Identity(Record):
     image_digest: str | None = Field(default=None, description="of the runner's image; null outside containers")
     trial: Count = Field(default=0, description="counts the trials of one case and kind")
     artifact_sha256: str | None = Field(default=None, description="null when the artifact could not be made")
+    software: str | None = Field(
+        default=None, description="hash of the versions of what executes; null where `image_digest` tells"
+    )
     attack: str | None = Field(default=None, description="on attack rows: what tells it from the model's other attacks")
     key: str = Field(
         default_factory=_key,
-        description="hash of kind, case, trial, attack, artifact, host, isolation and image digest",
+        description="hash of kind, case, trial, attack, artifact, host, isolation, image digest and software",
     )
 
 

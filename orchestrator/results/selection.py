@@ -26,7 +26,7 @@ def case_of(row: Row) -> Name:
 
 def subject_of(row: Row) -> Name:
     """What exactly was executed and where; rows that differ in it are never pooled."""
-    return (row.artifact_sha256, row.image_digest, row.host_fingerprint, row.isolation)
+    return (row.artifact_sha256, row.image_digest, row.software, row.host_fingerprint, row.isolation)
 
 
 def counting(rows: Iterable[Row]) -> list[Row]:

@@ -15,7 +15,7 @@ from orchestrator import fidelity, isolated
 from orchestrator.artifacts import JSON, Artifact, key_of, sha256_of
 from orchestrator.cases import Attack
 from orchestrator.client import Dialogue
-from orchestrator.errors import CaseFailure, Stage, Symptom
+from orchestrator.errors import CaseFailure, RunnerLost, Stage, Symptom
 from orchestrator.live import LiveRunner
 from orchestrator.results.schema import AttackSection, Margin, Outcomes
 from orchestrator.results.scoring import Rate, batch_invariant, margins, score
@@ -150,11 +150,11 @@ class Replayer:
 
 
 def _twice(work: Callable[[], ResultT]) -> ResultT:
-    """A second time after a failure that may pass."""
+    """A second time after a failure that may pass, unless the runner must be brought up again first."""
     try:
         return work()
     except CaseFailure as failure:
-        if failure.symptom not in _PASSING:
+        if failure.symptom not in _PASSING or isinstance(failure, RunnerLost):
             raise
         return work()
 
