@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import artifacts, hosts, queries, scale, trials
+from benchmarks import artifacts, hosts, page, queries, scale, trials
 from benchmarks.machine import description
 
 BENCHMARKS = {
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "artifacts": artifacts.run,
     "queries": queries.run,
     "scale": scale.run,
+    "page": page.run,
     "hosts": hosts.run,
 }
 

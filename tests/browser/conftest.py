@@ -1,7 +1,5 @@
 """A real browser, and campaigns whose pages it opens."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.browser import chromium, launch
 from orchestrator.errors import Stage
 from orchestrator.report.html.curves import Curves
 from orchestrator.report.html.page import page as report_page
@@ -20,23 +19,22 @@ from tests.results import rows
 MARKUP = "</script><img src=x onerror=\"document.title='executed'\">{{ 7 * 7 }}"
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 CAMPAIGN = Campaign(
-    name="tried",
+    name=f"tried {MARKUP}",
     created_at="2026-01-01T00:00:00+00:00",
     suite={},
     inventory={},
-    versions={"numpy": "2.2.6"},
-    runners={"local/keras-cpu": {"cpu": "one"}, "box/onnxruntime-cuda": {"cpu": "another"}},
+    versions={"numpy": "2.2.6", MARKUP: MARKUP},
+    runners={"local/keras-cpu": {"cpu": "one"}, "box/onnxruntime-cuda": {"cpu": f"another {MARKUP}"}},
 )
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium as Debian has it, or the one that PORTBENCH_CHROMIUM names."""
-    path = os.environ.get("PORTBENCH_CHROMIUM") or shutil.which("chromium")
-    if path is None:
+    if chromium() is None:
         pytest.skip("no Chromium here: install the package chromium or name one in PORTBENCH_CHROMIUM")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        started = launch(playwright)
         yield started
         started.close()
 
@@ -105,7 +103,7 @@ def _network(model: str) -> list[Row]:
         rows.attack(fooled, [True] * 30 + [False] * 10, model=model),
         rows.attack([], [], name="pgd", model=model, outcome={**rows.FAILURE, "stage": Stage.ATTACK}),
         rows.check(model=model, **gpu),
-        *rows.steady_trials(2_000, seed=2, trials=2, model=model, **gpu),
+        *rows.steady_trials(2_000, seed=2, trials=1, model=model, **gpu),
         rows.row("check", rows.wrong(), model=model, precision="float16", batch_size=None, threads=None),
         rows.row("timing", {**rows.FAILURE, "message": f"ended after 1 s {MARKUP}"}, model=model, batch_size=64),
     ]

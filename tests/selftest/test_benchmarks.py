@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import benchmarks.__main__ as command
-from benchmarks import artifacts, scale
+from benchmarks import artifacts, page, scale
+from benchmarks.browser import chromium
 
 
 def test_figures_come_with_the_machine(
@@ -17,7 +18,9 @@ def test_figures_come_with_the_machine(
     monkeypatch.setattr(artifacts, "REPEATS", 1)
     monkeypatch.setattr(scale, "PLANNED_TRIALS", 200)
     monkeypatch.setattr(scale, "FINISHED_TRIALS", 20)
-    monkeypatch.setattr(sys, "argv", ["benchmarks", "artifacts", "scale", "--out", str(tmp_path / "new" / "out.json")])
+    monkeypatch.setattr(page, "REPEATS", 1)
+    names = ["artifacts", "scale", *(["page"] if chromium() else [])]
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *names, "--out", str(tmp_path / "new" / "out.json")])
     command.main()
     written = json.loads((tmp_path / "new" / "out.json").read_text())
     assert json.loads(capsys.readouterr().out) == written
@@ -27,3 +30,4 @@ def test_figures_come_with_the_machine(
     assert figures["artifacts"]["ratio"] > 0
     assert figures["scale"]["plan"]["trials"] == 200
     assert (figures["scale"]["report"]["trials"], figures["scale"]["report"]["cases"]) == (20, 4)
+    assert "page" not in figures or figures["page"]["interactive_s"] > 0
