@@ -67,6 +67,10 @@ $(STUBS): proto/runner_api/v1/runner.proto $(VENV)/.installed
 images: setup ## Build the runners' images that changed, where a Docker engine answers: make images [IMAGES="pytorch-cuda ..."]
 	$(BIN)/python -m orchestrator.launch.images $(IMAGES)
 
+.PHONY: manifests
+manifests: setup ## Write Compose's files and Kubernetes' manifests anew, from the table of runners
+	$(BIN)/python -m orchestrator.launch.manifests
+
 # Core ML's runner lives on a Mac, outside of a container; it listens where LISTEN says, with the certificates in CERTS.
 LISTEN ?= 0.0.0.0:50051
 CERTS ?=

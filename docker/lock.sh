@@ -15,7 +15,9 @@ lock() {
     mv -- "$target.new" "$target"
 }
 
-lock requirements.txt pyproject.toml --group dev
+# The build host has every runtime that a Linux machine without a GPU can execute, for runners that are plain processes.
+shopt -s extglob
+lock requirements.txt pyproject.toml docker/requirements/!(*-cuda|*-tensorrt|coreml).in --group dev
 # uv writes the marker of this platform only; elsewhere the same release has another name.
 sed --in-place --regexp-extended "s/^(tensorflow)-cpu(==[^ ]+)$/\
 \1-cpu\2 ; platform_system == 'Linux' and platform_machine == 'x86_64'\n\

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from orchestrator.cases import ArtifactName, Attack, Case, Trial, TrialKind
-from orchestrator.conversion import PRECISIONS
+from orchestrator.conversion import CONVERSIONS
 from orchestrator.errors import UsageError
 from orchestrator.inventory import Inventory, RunnerEntry
 from orchestrator.runtimes import SOURCE_FORMATS
@@ -82,7 +82,7 @@ def artifacts_of(model: ModelEntry, source_framework: str, suite: Suite) -> list
         replace(source, format=format_, precision=precision)
         for format_ in conversions
         for precision in suite.precisions
-        if precision in PRECISIONS[format_]
+        if precision in CONVERSIONS[format_].precisions
     ]
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from orchestrator import isolated
 from orchestrator.artifacts import JSON, Artifact, Cache, key_of, sha256_of
-from orchestrator.conversion import CONVERTERS, DISTRIBUTIONS
+from orchestrator.conversion import CONVERSIONS
 from orchestrator.datasets import DATASETS, scaled
 from orchestrator.errors import Stage
 from orchestrator.runtimes import SOURCE_FORMATS
@@ -146,8 +146,8 @@ def convert(
     """
     if format == source.format:
         return source
-    converter = CONVERTERS[format]
-    versions = versions_of(DISTRIBUTIONS[source_framework, format])
+    converter = f"orchestrator.conversion.{format}"
+    versions = versions_of(CONVERSIONS[format].distributions[source_framework])
 
     def make(target: Path) -> dict[str, JSON]:
         facts = place.call(
@@ -160,7 +160,7 @@ def convert(
         )
         return {"source_sha256": source.sha256, "converters": versions, **facts}
 
-    modules: list[JSON] = [sha256_of_module(name) for name in (converter, "orchestrator.inspection")]
+    modules: list[JSON] = [sha256_of_module(name) for name in (converter, f"orchestrator.inspection.{format}")]
     key = key_of("conversion", modules, source.sha256, source_framework, precision, versions)
     return cache.once(key, format, precision, make)
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 SOURCE_FORMATS = {"keras": "keras", "pytorch": "pt2"}
 """Source framework -> the format in which its trained models are stored."""
 
-FORMATS = (*SOURCE_FORMATS.values(), "onnx", "coreml")
-
 
 @dataclass(frozen=True)
 class RunnerKind:
@@ -34,26 +32,32 @@ class RunnerKind:
         return all(device.startswith("cuda:") for device in self.devices)
 
 
+_KINDS = (
+    RunnerKind("onnxruntime-cpu", "onnxruntime", "onnxruntime", ("cpu",), ("onnx",)),
+    RunnerKind("keras-cpu", "keras", "keras", ("cpu",), ("keras",)),
+    RunnerKind("pytorch-cpu", "pytorch", "pytorch", ("cpu",), ("pt2",)),
+    RunnerKind("coreml-reference", "coreml-reference", "coreml-reference", ("cpu",), ("coreml",), measures=False),
+    RunnerKind("onnxruntime-cuda", "onnxruntime", "onnxruntime-cuda", ("cuda:0",), ("onnx",)),
+    RunnerKind("onnxruntime-tensorrt", "onnxruntime-tensorrt", "onnxruntime-tensorrt", ("cuda:0",), ("onnx",)),
+    RunnerKind("pytorch-cuda", "pytorch", "pytorch-cuda", ("cuda:0",), ("pt2",)),
+    RunnerKind("pytorch-compile", "pytorch-compile", "pytorch-cuda", ("cuda:0",), ("pt2",), compiles=True),
+    RunnerKind("keras-cuda", "keras", "keras-cuda", ("cuda:0",), ("keras",)),
+    RunnerKind(
+        "coreml",
+        "coreml",
+        "coreml",
+        ("cpu_only", "cpu_and_gpu", "cpu_and_ne", "all"),
+        ("coreml",),
+        system="Darwin",
+    ),
+)
+
+FORMATS = tuple(dict.fromkeys((*SOURCE_FORMATS.values(), *(format_ for kind in _KINDS for format_ in kind.formats))))
+
 RUNNERS = {
     kind.name: kind
     for kind in (
-        RunnerKind("onnxruntime-cpu", "onnxruntime", "onnxruntime", ("cpu",), ("onnx",)),
-        RunnerKind("keras-cpu", "keras", "keras", ("cpu",), ("keras",)),
-        RunnerKind("pytorch-cpu", "pytorch", "pytorch", ("cpu",), ("pt2",)),
-        RunnerKind("onnxruntime-cuda", "onnxruntime", "onnxruntime-cuda", ("cuda:0",), ("onnx",)),
-        RunnerKind("onnxruntime-tensorrt", "onnxruntime-tensorrt", "onnxruntime-tensorrt", ("cuda:0",), ("onnx",)),
-        RunnerKind("keras-cuda", "keras", "keras-cuda", ("cuda:0",), ("keras",)),
-        RunnerKind("pytorch-cuda", "pytorch", "pytorch-cuda", ("cuda:0",), ("pt2",)),
-        RunnerKind("pytorch-compile", "pytorch-compile", "pytorch-cuda", ("cuda:0",), ("pt2",), compiles=True),
-        RunnerKind("coreml-reference", "coreml-reference", "coreml-reference", ("cpu",), ("coreml",), measures=False),
-        RunnerKind(
-            "coreml",
-            "coreml",
-            "coreml",
-            ("cpu_only", "cpu_and_gpu", "cpu_and_ne", "all"),
-            ("coreml",),
-            system="Darwin",
-        ),
+        *_KINDS,
         RunnerKind("null", "null", "null", ("cpu",), FORMATS, answers=False),
         # Its format is its own, so no suite can ask for it: it is there for the self-test.
         RunnerKind("known", "known", "null", ("cpu",), ("known",), answers=False),

@@ -101,7 +101,7 @@ def require(adapter: Adapter, session: Session) -> None:
     Raises:
         Failure: load; refused or unavailable.
     """
-    if session.format not in adapter.FORMATS:
+    if adapter.FORMATS and session.format not in adapter.FORMATS:
         raise Failure(
             "load", "refused", f"{session.runtime} loads {', '.join(adapter.FORMATS)}; asked for {session.format!r}"
         )

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.launch import images
+from orchestrator.runtimes import RUNNERS
+from tests.requirements import packages
+
 ROOT = Path(__file__).resolve().parents[1]
-FRAMEWORKS = {"coremltools", "keras", "onnxruntime", "tensorflow", "torch"}
-ALLOWED = {  # Keras computes with TensorFlow; an ML Program is read by coremltools and evaluated with torch
-    "_onnxruntime": {"onnxruntime"},
-    "_torch": {"torch"},
-    "coreml_reference": {"coremltools", "torch"},
-    "keras": {"keras", "tensorflow"},
-    "pytorch_compile": {"torch"},
-}
+ADAPTERS = {kind.runtime: packages(kind.image) for kind in RUNNERS.values()}
+"""Runtime -> the packages of its image, which its adapter may import."""
+FRAMEWORKS = set().union(*map(packages, images.common()))
 SOURCES = sorted(path for folder in ("orchestrator", "runners") for path in (ROOT / folder).rglob("*.py"))
 
 
@@ -28,6 +27,20 @@ def _imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _with_shared(adapter: Path) -> set[str]:
+    """What an adapter imports, itself and by the modules that engines share."""
+    found: set[str] = set()
+    waiting = [adapter]
+    while waiting:
+        new = _imports(waiting.pop()) - found
+        found |= new
+        shared = [name for name in new if name.startswith("runners.adapters._")]
+        modules = (*shared, *(name.rpartition(".")[0] for name in shared))  # of which a name may be a function
+        files = (ROOT / f"{module.replace('.', '/')}.py" for module in modules)
+        waiting += [file for file in files if file.is_file()]
     return found
 
 
@@ -49,10 +62,11 @@ def test_an_adapter_imports_its_own_framework_and_no_other_adapter() -> None:
     paths = [path for path in (ROOT / "runners" / "adapters").glob("*.py") if path.stem != "__init__"]
     adapters = [f"runners.adapters.{path.stem}" for path in paths if not path.stem.startswith("_")]
     for path in paths:
-        imported = _imports(path)
-        others = {name for name in imported if any(_is_under(name, adapter) for adapter in adapters)}
+        others = {name for name in _imports(path) if any(_is_under(name, adapter) for adapter in adapters)}
         assert not others, path
-        assert _top(imported) & FRAMEWORKS <= ALLOWED.get(path.stem, set()), path
+    for runtime, own in ADAPTERS.items():
+        imported = _with_shared(ROOT / "runners" / "adapters" / f"{runtime.replace('-', '_')}.py")
+        assert _top(imported) & FRAMEWORKS <= own, runtime
 
 
 @pytest.mark.parametrize("modules", ["orchestrator.cli, orchestrator.campaign, orchestrator.survey", "runners.server"])

@@ -1,27 +1,43 @@
-"""From the source framework's format to others. Adding one is a module with `convert` and rows here.
+"""From the source framework's format to others. Adding one is a module here, one in `inspection`, and a row here.
 
 Nothing here imports a converter.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from orchestrator.errors import CaseFailure, Stage, Symptom
 
-CONVERTERS = {"onnx": "orchestrator.conversion.onnx", "coreml": "orchestrator.conversion.coreml"}
-"""Format -> module with `convert(source_framework, source, target, precision)`, which gives facts on what it wrote."""
 
-PRECISIONS = {"onnx": ("float32",), "coreml": ("float32", "float16")}
-"""Format -> precisions in which it is made; a suite's others are not planned for it."""
+@dataclass(frozen=True)
+class Conversion:
+    """How artifacts of a format are made.
 
-DISTRIBUTIONS = {
-    ("keras", "onnx"): ("keras", "onnx", "tensorflow", "tf2onnx"),
-    ("pytorch", "onnx"): ("onnx", "onnxscript", "torch"),
-    ("keras", "coreml"): ("coremltools", "keras", "tensorflow"),
-    ("pytorch", "coreml"): ("coremltools", "torch"),
+    `precisions` are those in which it is made, a suite's others are not planned for it; `distributions` are the
+    packages that convert from a source framework, whose versions decide what comes out.
+    """
+
+    precisions: tuple[str, ...]
+    distributions: Mapping[str, tuple[str, ...]]
+
+
+CONVERSIONS = {
+    "onnx": Conversion(
+        precisions=("float32",),
+        distributions={
+            "keras": ("keras", "onnx", "tensorflow", "tf2onnx"),
+            "pytorch": ("onnx", "onnxscript", "torch"),
+        },
+    ),
+    "coreml": Conversion(
+        precisions=("float32", "float16"),
+        distributions={"keras": ("coremltools", "keras", "tensorflow"), "pytorch": ("coremltools", "torch")},
+    ),
 }
-"""(source framework, format) -> what converts, whose versions decide what comes out."""
+"""By format, which is also the name of the module here that has `convert(source_framework, source, target, precision)`,
+which gives facts on what it wrote, and of the one in `orchestrator.inspection`, which reads it."""
 
 _UNSUPPORTED = re.compile(
     r"No Op registered for \S+"  # the ONNX checker, after tf2onnx let an operator through

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from orchestrator import inspection
 from orchestrator.artifacts import JSON, pack_directory
 from orchestrator.conversion import telling_unsupported_operators
+from orchestrator.inspection import coreml as inspection
 
 _POWERS_OF_TWO = {2**exponent for exponent in range(10)}
 _OF_THE_STUDY = {1, 5, 10, 50, 100, 128, 150, 200, 250, 300, 350, 400, 450, 500}
@@ -60,7 +60,7 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
     return {
         "conversion_ns": conversion_ns,
         **reasons,
-        **inspection.of_coreml(specification),
+        **inspection.of_specification(specification),
     }
 
 

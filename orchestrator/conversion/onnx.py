@@ -4,9 +4,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from orchestrator import inspection
 from orchestrator.artifacts import JSON
 from orchestrator.conversion import telling_unsupported_operators
+from orchestrator.inspection import onnx as inspection
 
 OPSET = 18
 """The newest that both converters write themselves."""
@@ -18,11 +18,11 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
     Raises:
         CaseFailure: an operator without counterpart.
     """
-    del precision  # there is one, see PRECISIONS
+    del precision  # there is one, see CONVERSIONS
     with telling_unsupported_operators():
         model, conversion_ns = _from_keras(source) if source_framework == "keras" else _from_pytorch(source)
         _normalise(model)
-        structure = inspection.of_onnx(model)
+        structure = inspection.of_model(model)
     Path(target).write_bytes(model.SerializeToString(deterministic=True))
     return {"conversion_ns": conversion_ns, **structure}
 
@@ -48,7 +48,7 @@ def _name_constants(graph: Any) -> None:
     """After their first use: which of several equal constants tf2onnx keeps depends on addresses in memory."""
     constants = {constant.name: constant for constant in graph.initializer}
     names: dict[str, str] = {}
-    for node in inspection.onnx_nodes(graph):
+    for node in inspection.nodes(graph):
         for index, used in enumerate(node.input):
             if used in constants:
                 names.setdefault(used, f"{node.name}/input_{index}")
@@ -89,6 +89,6 @@ def _normalise(model: Any) -> None:
 def _rename(graph: Any, names: dict[str, str]) -> None:
     for value in (*graph.input, *graph.output):
         value.name = names.get(value.name, value.name)
-    for node in inspection.onnx_nodes(graph):
+    for node in inspection.nodes(graph):
         for values in (node.input, node.output):
             values[:] = [names.get(name, name) for name in values]

@@ -85,7 +85,7 @@ class Adapter(Protocol):
 
     @property
     def FORMATS(self) -> tuple[str, ...]:  # noqa: N802 - a constant of the module
-        """Formats that `load` reads."""
+        """Formats that `load` reads; empty when it takes any."""
 
     @property
     def MEASURES(self) -> bool:  # noqa: N802

@@ -9,7 +9,7 @@ import numpy as np
 
 from runners.adapters import Array, Arrays, Placement, TensorSpec
 
-FORMATS = ("keras", "pt2", "onnx", "coreml")
+FORMATS = ()  # any
 MEASURES = True
 
 

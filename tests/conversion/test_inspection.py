@@ -71,7 +71,11 @@ def test_what_is_no_artifact_is_one_line_that_names_it(cache: Cache, source: Sou
     torn = tmp_path / "torn"
     torn.write_bytes(source.artifact.path.read_bytes()[:1000])
     weightless = _without(coreml.path, "weight.bin", tmp_path / "weightless.mlpackage.zip")
-    for artifact, words in ((text, "onnx"), (torn, "onnx"), (weightless, "weights"), (tmp_path / "no", "no such")):
+    onnx = tmp_path / "half"
+    whole = preparation.convert(cache, source.artifact, source.framework, "onnx", "float32").path.read_bytes()
+    onnx.write_bytes(whole[: len(whole) // 2])
+    expected = {text: "known format", torn: "torn", onnx: "not onnx", weightless: "weights", tmp_path / "no": "no such"}
+    for artifact, words in expected.items():
         with pytest.raises(CaseFailure, match=words) as caught:
             inspect(path=str(artifact))
         assert artifact.name in caught.value.message

@@ -1,5 +1,6 @@
 """From data to conversions, as a campaign does it."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from orchestrator import fidelity, isolated, preparation
 from orchestrator.artifacts import Artifact, Cache, sha256_of
-from orchestrator.conversion import CONVERTERS
+from orchestrator.conversion import CONVERSIONS
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.zoo import MODELS
 from tests.conversion import behaviours
@@ -46,7 +47,8 @@ def test_a_source_artifact_holds_weights_only(source: Source) -> None:
 
 
 def test_what_was_made_is_not_made_again(cache: Cache, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = [preparation.convert(cache, source.artifact, source.framework, format_, "float32") for format_ in CONVERTERS]
+    convert = partial(preparation.convert, cache, source.artifact, source.framework, precision="float32")
+    made = [convert(format_) for format_ in CONVERSIONS]
     monkeypatch.setattr(isolated, "call", lambda *_, **__: pytest.fail("made again"))
     origin = preparation.Origin("lenet5", source.framework, "digits")
     inputs = preparation.prepare_inputs(cache, origin)
@@ -55,12 +57,11 @@ def test_what_was_made_is_not_made_again(cache: Cache, source: Source, monkeypat
     assert artifact == source.artifact
     answers = preparation.source_answers(cache, artifact, source.framework, inputs)
     assert np.array_equal(answers["output_0"], source.answers)
-    again = [preparation.convert(cache, artifact, source.framework, format_, "float32") for format_ in CONVERTERS]
-    assert again == made
+    assert [convert(format_) for format_ in CONVERSIONS] == made
     assert preparation.convert(cache, artifact, source.framework, artifact.format, "float32") is artifact
 
 
-@pytest.mark.parametrize("format_", CONVERTERS)
+@pytest.mark.parametrize("format_", CONVERSIONS)
 def test_a_damaged_artifact_is_made_again_with_the_same_bytes(cache: Cache, source: Source, format_: str) -> None:
     first = preparation.convert(cache, source.artifact, source.framework, format_, "float32")
     first.path.write_bytes(first.path.read_bytes()[:-1])

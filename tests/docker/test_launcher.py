@@ -108,7 +108,7 @@ def test_runner_describes_itself_and_is_gone_afterwards(
         with RunnerClient(kind.name, launched.endpoint) as client:
             description = client.describe()
     assert description.runtime == kind.runtime
-    assert set(description.formats) >= set(kind.formats)
+    assert set(description.formats) == (set() if kind.runtime == "null" else set(kind.formats))
     assert set(description.devices) >= set(kind.devices)
     assert is_gone(engine, container)
     assert not Path(launched.endpoint.target.removeprefix("unix:")).parent.exists()

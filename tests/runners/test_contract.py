@@ -1,22 +1,21 @@
 """What every adapter must do, asked through the contract of real runners with real tiny models."""
 
-import io
 import platform
 import shutil
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnx
 import pytest
 from numpy.typing import NDArray
 
 from orchestrator.errors import CaseFailure, Stage, Symptom
+from orchestrator.runtimes import RUNNERS
 from runner_api.v1 import runner_pb2 as api
 from runner_api.v1 import wire
+from tests.requirements import distributions
 from tests.runners import models
 from tests.runners.runner import Runner, archive, failing
 
@@ -34,12 +33,17 @@ class Engine(NamedTuple):
 
 
 ON_A_MAC = pytest.mark.skipif(platform.system() != "Darwin", reason="Core ML runs on macOS only")
+HOLDERS = {"onnxruntime": "CPUExecutionProvider"}
+"""Where that is not the device itself."""
 CPU = [
-    pytest.param(Engine("onnxruntime", "onnx", "onnxruntime", "cpu", "CPUExecutionProvider"), id="onnxruntime"),
-    pytest.param(Engine("pytorch", "pt2", "torch", "cpu", "cpu"), id="pytorch"),
-    pytest.param(Engine("keras", "keras", "tensorflow", "cpu", "cpu"), id="keras"),
-    pytest.param(Engine("coreml", "coreml", "coremltools", "cpu_only", "cpu"), id="coreml", marks=ON_A_MAC),
+    pytest.param(
+        Engine(kind.runtime, kind.formats[0], distributions(kind.image)[0], "cpu", HOLDERS.get(kind.runtime, "cpu")),
+        id=kind.runtime,
+    )
+    for kind in RUNNERS.values()
+    if "cpu" in kind.devices and kind.measures and kind.answers
 ]
+MAC = [pytest.param(Engine("coreml", "coreml", "coremltools", "cpu_only", "cpu"), id="coreml", marks=ON_A_MAC)]
 GPU = [
     pytest.param(engine, marks=pytest.mark.gpu, id=f"{engine.runtime}-cuda")
     for engine in (
@@ -95,7 +99,7 @@ def subject_of(engine: Engine, runner_of: RunnerOf, folder: Path) -> Subject:
     return Subject(engine, runner, folder)
 
 
-@pytest.fixture(params=[*CPU, *GPU])
+@pytest.fixture(params=[*CPU, *MAC, *GPU])
 def subject(request: pytest.FixtureRequest, runner_of: RunnerOf, tmp_path: Path) -> Subject:
     """Each engine in turn."""
     return subject_of(request.param, runner_of, tmp_path)
@@ -192,19 +196,10 @@ def test_a_corrupt_artifact_is_refused(subject: Subject) -> None:
 
 
 def test_an_artifact_that_leads_out_of_itself_is_refused(subject: Subject) -> None:
-    """A tensor that lies in another file of the store, or an archive with a file beside its folder."""
-    if subject.form == "onnx":
-        model = onnx.load_from_string(models.dense("onnx", subject.folder))
-        tensor = model.graph.initializer[0]
-        tensor.data_location = onnx.TensorProto.EXTERNAL
-        tensor.external_data.add(key="location", value=subject.runner.put(tensor.raw_data))
-        artifact = bytes(model.SerializeToString())
-    else:
-        packed = io.BytesIO(models.dense(subject.form, subject.folder))
-        with zipfile.ZipFile(packed, "a") as archive:
-            archive.writestr("../outside", b"")
-        artifact = packed.getvalue()
-    with failing(Stage.LOAD, Symptom.REFUSED, "another file" if subject.form == "onnx" else "leaves its folder"):
+    """To another file of the store or, from an archive, to one beside its folder."""
+    elsewhere = subject.runner.put(b"another artifact")
+    artifact, words = models.leading_out(subject.form, models.dense(subject.form, subject.folder), elsewhere)
+    with failing(Stage.LOAD, Symptom.REFUSED, words):
         subject.predict(subject.session_of(artifact), models.inputs(1))
 
 
@@ -231,7 +226,8 @@ def test_another_format_or_device_is_not_tried(runner_of: RunnerOf) -> None:
 
 def test_the_null_runtime_takes_anything(runner_of: RunnerOf) -> None:
     runner, samples = runner_of("null"), models.inputs(3)
-    for form in runner.client.describe().formats:
+    assert not runner.client.describe().formats
+    for form in RUNNERS["null"].formats:
         (answer,) = runner.client.predict(runner.session(b"no model", form), [{"input": samples}], 60)
         np.testing.assert_array_equal(answer["output_0"], samples)
     timing = runner.client.measure(runner.request(runner.session(b"no model", form), samples)).timing

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from runner_api.v1 import archives
 from runners.adapters import _onnx
 from runners.failure import Failure
-from tests.runners import models
+from tests.runners.formats.onnx import model as onnx_model
 
 
 def _packed(*members: tuple[str | zipfile.ZipInfo, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
@@ -128,7 +128,7 @@ def test_an_onnx_model_has_its_data_in_itself(location: str, where: str, tmp_pat
     assert (caught.value.stage, caught.value.symptom) == ("load", "refused")
 
 
-ONNX = models.onnx_model([helper.make_node("MatMul", ["x", "w"], ["y"])], [1, 4], {"w": np.ones((4, 4), np.float32)})
+ONNX = onnx_model([helper.make_node("MatMul", ["x", "w"], ["y"])], [1, 4], {"w": np.ones((4, 4), np.float32)})
 
 
 @given(st.one_of(st.binary(), st.lists(st.tuples(st.integers(0, len(ONNX) - 1), st.integers(0, 255)), max_size=8)))

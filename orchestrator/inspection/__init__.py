@@ -1,0 +1,76 @@
+"""What is in an artifact: operators, inputs and outputs, versions, as far as its format tells without executing it.
+
+A format's module here has its name, and is found by it: `recognises(artifact)` says whether a file is in that format,
+`read(artifact)` gives its facts. Runs in a process of its own (orchestrator.isolated): each format is read by the
+library that it belongs to, which its module imports only then.
+"""
+
+import importlib
+import pkgutil
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Protocol, cast
+
+from orchestrator.artifacts import JSON
+from orchestrator.errors import CaseFailure, Stage, Symptom
+from runner_api.v1 import archives
+
+
+class Reader(Protocol):
+    """A module of this package."""
+
+    def recognises(self, artifact: Path) -> bool:
+        """By what is inside, because an artifact in the cache has no suffix; `artifact` is there."""
+
+    def read(self, artifact: Path) -> dict[str, JSON]:
+        """The facts; raises what it likes on a torn file."""
+
+
+def inspect(*, path: str) -> dict[str, JSON]:
+    """The facts of the artifact in the file `path`, or in the folder, for a Core ML package that is not packed.
+
+    Raises:
+        CaseFailure: (load, refused) it is no artifact of a known format, or is torn.
+    """
+    artifact = Path(path)
+    if not artifact.exists():
+        raise refused(artifact, "there is no such file")
+    readers = {
+        module.name: cast("Reader", importlib.import_module(f"{__name__}.{module.name}"))
+        for module in pkgutil.iter_modules(__path__)
+    }
+    format_ = next((name for name, reader in readers.items() if reader.recognises(artifact)), None)
+    if format_ is None:
+        raise refused(artifact, f"torn, or in no known format: neither of {', '.join(readers)}")
+    try:
+        return {"format": format_, **readers[format_].read(artifact)}
+    except CaseFailure:
+        raise
+    except Exception as error:  # each library raises what it likes on a torn file
+        raise refused(artifact, f"not {format_} after all: {error}") from error
+
+
+def members(artifact: Path) -> tuple[str, ...]:
+    """Names in the archive that `artifact` is; none where it is no archive.
+
+    Raises:
+        CaseFailure: (load, refused) the archive is out of bounds, see runner_api.v1.archives.
+    """
+    if not zipfile.is_zipfile(artifact):
+        return ()
+    try:
+        return archives.check(artifact)
+    except archives.ArchiveError as error:
+        raise refused(artifact, f"the archive: {error}") from error
+
+
+def operators(counts: Counter[str]) -> dict[str, JSON]:
+    """The two facts that every format has: how many operators in all, and of which kind how many."""
+    return {"operator_count": counts.total(), "operators": dict(sorted(counts.items()))}
+
+
+def refused(artifact: Path, found: str) -> CaseFailure:
+    """What is said of a file that is no artifact."""
+    message = f"{artifact}: {' '.join(found.split())[:400]}; give a whole file that a framework or converter wrote"
+    return CaseFailure(Stage.LOAD, Symptom.REFUSED, message)
