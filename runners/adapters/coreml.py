@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from runners.adapters import Array, Arrays, Placement, _archive
+from runners.adapters._batches import joined
 from runners.adapters._mil.framework import coremltools as ct  # before the other two, which import it as it comes
-from runners.adapters._mil.inputs import Input, cut, joined, read_inputs
+from runners.adapters._mil.inputs import Input, cut, read_inputs
 from runners.adapters._mil.package import opened
 from runners.failure import Failure, words
 

@@ -21,8 +21,9 @@ import numpy as np
 import torch
 
 from runners.adapters import Array, Arrays, Placement, TensorSpec, _archive
+from runners.adapters._batches import joined
 from runners.adapters._mil import package, program
-from runners.adapters._mil.inputs import Input, cut, joined, read_inputs
+from runners.adapters._mil.inputs import Input, cut, read_inputs
 
 FORMATS = ("coreml",)
 MEASURES = False

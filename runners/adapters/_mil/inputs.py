@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import EllipsisType
 
-import numpy as np
 from coremltools.proto import FeatureTypes_pb2, Model_pb2
 
 from runners.adapters import Array, Arrays, TensorSpec
+from runners.adapters._batches import parts
 from runners.failure import Failure
 
 # Lowest and highest size of an axis; the highest is None where it has no bound.
@@ -119,28 +119,4 @@ def _parts(inputs: Sequence[Input], arrays: Arrays) -> list[slice] | list[Ellips
     if sizes is None:
         return [...]
     count = max(len(arrays[given.name]) for given in inputs)
-    parts: list[slice] = []
-    start = 0
-    while not parts or start < count:
-        size = next((size for size in sizes if size <= count - start), None)
-        if size is None:
-            message = f"input {inputs[0].name!r} takes the shape {inputs[0]}: {count} samples cannot be cut into such"
-            raise Failure("infer", "refused", message)
-        parts.append(slice(start, start + size))
-        start += size
-    return parts
-
-
-def joined(answers: Sequence[Arrays]) -> dict[str, Array]:
-    """The outputs of all pieces, joined along the first axis.
-
-    Raises:
-        Failure: (infer, refused) several answers of one number each, which belong to no sample.
-    """
-    if len(answers) == 1:
-        return dict(answers[0])
-    for name, array in answers[0].items():
-        if array.ndim == 0:
-            message = f"output {name!r} is one number a batch: ask for the package's own batch size"
-            raise Failure("infer", "refused", message)
-    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+    return parts(count, sizes, f"input {inputs[0].name!r} takes the shape {inputs[0]}")
