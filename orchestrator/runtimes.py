@@ -37,6 +37,7 @@ _KINDS = (
     RunnerKind("keras-cpu", "keras", "keras", ("cpu",), ("keras",)),
     RunnerKind("pytorch-cpu", "pytorch", "pytorch", ("cpu",), ("pt2",)),
     RunnerKind("coreml-reference", "coreml-reference", "coreml-reference", ("cpu",), ("coreml",), measures=False),
+    RunnerKind("openvino-cpu", "openvino", "openvino", ("cpu",), ("onnx",)),
     RunnerKind("onnxruntime-cuda", "onnxruntime", "onnxruntime-cuda", ("cuda:0",), ("onnx",)),
     RunnerKind("onnxruntime-tensorrt", "onnxruntime-tensorrt", "onnxruntime-tensorrt", ("cuda:0",), ("onnx",)),
     RunnerKind("pytorch-cuda", "pytorch", "pytorch-cuda", ("cuda:0",), ("pt2",)),

@@ -1,10 +1,8 @@
 """coremltools where it can execute: on a Mac, and without the frameworks that it converts from."""
 
 import platform
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
+from runners.adapters._absent import absent
 from runners.failure import Failure
 
 FIRST_VERSION = (14, 4)
@@ -24,16 +22,6 @@ def require_macos() -> None:
         wanted = ".".join(map(str, FIRST_VERSION))
         message = f"Core ML tells where it computes from macOS {wanted} on, this is {version}; update macOS"
         raise Failure("load", "unavailable", message)
-
-
-@contextmanager
-def absent(*names: str) -> Iterator[None]:
-    """Within it these modules cannot be imported, unless they are already."""
-    missing = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(missing))  # type: ignore[arg-type]  # None is Python's way to say so
-    yield
-    for name in missing:
-        del sys.modules[name]
 
 
 require_macos()
