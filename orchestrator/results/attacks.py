@@ -1,7 +1,8 @@
 """Attack rows -> what is said about a converted model's robustness beside its source's. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def summarise_attacks(rows: Iterable[Row], of_source: Mapping[str, Row]) -> tupl
         rows: attack rows of that place.
         of_source: by attack, the rows of the source framework's own runtime; empty for those rows themselves.
     """
-    return tuple(_summary(row, of_source.get(row.attack or "")) for row in rows)
+    return tuple(_known(_summary(row, of_source.get(row.attack or ""))) for row in rows)
 
 
 def verdict(attacks: Sequence[AttackSummary]) -> Verdict | None:
@@ -89,6 +90,15 @@ def is_worse(attack: AttackSummary) -> bool:
     if attack.distance_ratio is not None:
         return attack.distance_ratio < 1
     return (attack.difference or 0.0) > 0
+
+
+def _known(summary: AttackSummary) -> AttackSummary:
+    """With null for what is not a finite number, such as a share of nothing: JSON has no words for it."""
+    values = {field.name: getattr(summary, field.name) for field in fields(summary)}
+    unknown: dict[str, Any] = {
+        name: None for name, value in values.items() if isinstance(value, float) and not isfinite(value)
+    }
+    return replace(summary, **unknown)
 
 
 def _summary(row: Row, of_source: Row | None) -> AttackSummary:
@@ -130,7 +140,7 @@ def _share(rate: Rate) -> float | None:
 
 
 def _distance(found: AttackSection) -> dict[str, Any]:
-    moved = np.array([distance for distance in found.distances if distance > 0])
+    moved = np.array([distance for distance in found.distances if 0 < distance < inf])
     if not len(moved):
         return {}
     low, high = scoring.median_interval(moved)

@@ -80,7 +80,7 @@ class TimingSection(Record):
     block_samples: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         description="samples of consecutive blocks; they sum to all samples"
     )
-    references_ns: tuple[Nanoseconds, ...] = Field(
+    references_ns: tuple[Annotated[int, Field(gt=0)], ...] = Field(
         description="the reference computation before the first block and after each one"
     )
     reference_best_ns: float = Field(ge=0, description="the host's best reference when the trial ran; 0 when unknown")
@@ -226,6 +226,14 @@ class AttackSection(Record):
     queries: Count | None = Field(description="answers that it asked for; null where it does not count them")
     queries_per_s: float | None = Field(description="answers per second of attack; null likewise")
     outcomes: Outcomes = Field(description="all of the above can be computed from these classes")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "AttackSection":
+        """Raises ValueError where more inputs are counted than there are."""
+        counted = (self.source_wrong, self.wrong, self.disagreements, self.only_source_wrong, self.only_this_wrong)
+        if max(counted) > self.scored or self.scored > self.samples:
+            raise ValueError("more inputs are counted than were scored, or scored than attacked")
+        return self
 
 
 _IDENTITY = (

@@ -1,6 +1,7 @@
 """What attacks say about a converted model beside its source, and how that is told."""
 
 import json
+import math
 from dataclasses import asdict
 from io import StringIO
 from typing import Any
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from orchestrator.errors import Stage, Symptom
 from orchestrator.report.robustness import RobustnessReport
+from orchestrator.results.attacks import summarise_attacks
 from orchestrator.results.schema import Row
 from orchestrator.results.scoring import Verdict
 from orchestrator.results.summary import CaseSummary, summarise
@@ -158,3 +160,9 @@ def test_the_studys_mistake_can_be_made_again_and_is_called_one() -> None:
     assert "coreml-reference 0 % 90 %" in words
     assert "a mistake and no finding" in words
     assert "vulnerable" not in words
+
+
+def test_what_is_no_number_is_unknown() -> None:
+    """JSON has no words for it, and nothing may be left to score."""
+    found = summarise_attacks([rows.attack([True], [True], label_agreement=math.nan, distances=[math.inf])], {})
+    assert (found[0].label_agreement, found[0].distance, found[0].wrong_share) == (None, None, 1)

@@ -102,3 +102,10 @@ def test_a_share_lies_between_0_and_1(share: float) -> None:
     written["check"]["label_agreement"] = share
     with pytest.raises(ValidationError, match="between 0 and 1"):
         Row.model_validate_json(json.dumps(written))
+
+
+def test_no_more_is_counted_than_was_attacked() -> None:
+    written = json.loads(rows.attack([True], [True]).model_dump_json())
+    written["robustness"]["only_source_wrong"] = 2
+    with pytest.raises(ValidationError, match="more inputs are counted"):
+        Row.model_validate_json(json.dumps(written))
