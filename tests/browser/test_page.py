@@ -126,7 +126,7 @@ def test_columns_are_chosen(opened: Page, small: Path) -> None:
 
 def test_a_case_is_looked_at_closely(opened: Page, small: Path) -> None:
     _open(opened, small)
-    opened.get_by_role("button", name="Case 7 closely").click()
+    opened.get_by_role("button", name="Case 7 closely").press("Enter")
     expect(_chart(opened, "timeline")).to_contain_text("kernel's peak 537 MB")
     first = _chart(opened, "ecdf").locator("svg").last.inner_html()
     opened.get_by_label("Case", exact=True).select_option(
