@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import artifacts, hosts, page, queries, scale, trials
+from benchmarks import artifacts, crowd, hosts, page, queries, scale, trials
 from benchmarks.machine import description
 
 BENCHMARKS = {
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "scale": scale.run,
     "page": page.run,
     "hosts": hosts.run,
+    "crowd": crowd.run,
 }
 
 

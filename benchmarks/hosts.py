@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
 from rich.console import Console
 
 from benchmarks.clock import timed
 from benchmarks.machines import PORT, Machine, certified, machines, problem
+from benchmarks.sides import in_turn, shift
 from orchestrator import campaign
 from orchestrator.artifacts import Cache, sha256_of
 from orchestrator.certificates import ORCHESTRATOR, Authority, orchestrators
@@ -22,7 +22,6 @@ from orchestrator.launch import Launched
 from orchestrator.launch.process import ProcessLauncher
 from orchestrator.plan import make_plan
 from orchestrator.progress import Narrator
-from orchestrator.selftest import processes
 from orchestrator.selftest.place import Place, Subject
 from orchestrator.selftest.processes import Process
 from orchestrator.selftest.subjects import quick_model
@@ -110,30 +109,22 @@ def _behind_a_slow_link(machine: Machine, certs: Path) -> dict[str, Any]:
     """Trials in turn without and with the delay, and what the second upload of an artifact sends."""
     subject = quick_model(Cache())
     rule = StopRule(max_time_s=2)
-    near: list[Process] = []
-    far: list[Process] = []
     with (
         machine.serving("onnxruntime", certs, orchestrators(certs.parent)) as endpoint,
         RunnerClient("onnxruntime-cpu", endpoint) as client,
     ):
         place = Place(client, Launched(endpoint, "remote"))
-        for index in range(PAIRS):
-            for delayed in (False, True) if index % 2 else (True, False):
-                with machine.impaired(DELAY_MS, LOSS_PERCENT) if delayed else contextlib.nullcontext():
-                    (far if delayed else near).append(place.time(subject, rule, batch_size=_BATCH_SIZE))
+
+        def measure(delayed: bool) -> Process:
+            with machine.impaired(DELAY_MS, LOSS_PERCENT) if delayed else contextlib.nullcontext():
+                return place.time(subject, rule, batch_size=_BATCH_SIZE)
+
+        near, far = in_turn(PAIRS, measure)
         sent_bytes = _sent_again(machine, client, subject)
-    found = processes.medians(far, near)
-    shift = found.ours_ns / found.bare_ns - 1
     return {
         "delay_ms": DELAY_MS,
         "loss_percent": LOSS_PERCENT,
-        "median_ns": found.bare_ns,
-        "median_with_delay_ns": found.ours_ns,
-        "basis": found.basis,
-        "shift": shift,
-        "shift_bound": HIGHEST_SHIFT,
-        "shift_ok": abs(shift) < HIGHEST_SHIFT,
-        "shift_of_as_seen_medians": _seen(far) / _seen(near) - 1,
+        **shift(near, far, HIGHEST_SHIFT),
         "known_artifact_bytes": sent_bytes,
         "known_artifact_bytes_bound": MOST_BYTES,
         "known_artifact_bytes_ok": sent_bytes <= MOST_BYTES,
@@ -144,7 +135,3 @@ def _sent_again(machine: Machine, client: RunnerClient, subject: Subject) -> int
     before = machine.received_bytes()
     client.put_artifact(subject.model, sha256_of(subject.model))
     return machine.received_bytes() - before
-
-
-def _seen(side: list[Process]) -> float:
-    return float(np.median([np.median(process.values_ns) for process in side]))
