@@ -18,7 +18,7 @@ from orchestrator.report.html.curves import Curves
 from orchestrator.report.table import table
 from orchestrator.results.schema import Campaign, Identity, Row, TimingSection
 from orchestrator.results.store import ROWS_FILE, Store
-from orchestrator.results.summary import summarise
+from orchestrator.results.summary import measure
 from orchestrator.suite import Suite
 
 PLANNED_TRIALS = 100_000
@@ -70,9 +70,10 @@ def _report() -> dict[str, Any]:
         size_bytes = (folder / ROWS_FILE).stat().st_size
         curves = Curves()
         rows, read_s = timed(lambda: list(curves.watch(store.rows())))
-        cases, summarise_s = timed(lambda: summarise(rows))
+        measured, summarise_s = timed(lambda: measure(rows))
+        cases = [case.summary for case in measured]
         _, table_s = timed(lambda: _render(table(cases)))
-        written, write_s = timed(lambda: files.write(store.campaign, cases, curves, folder))
+        written, write_s = timed(lambda: files.write(store.campaign, measured, curves, folder))
         page_bytes = written[0].stat().st_size
     sizes = {
         "trials": len(rows),

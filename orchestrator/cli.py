@@ -456,14 +456,15 @@ def _show(folder: Path, out: Path, score_like_openja: bool = False) -> list[Any]
     from orchestrator.report.robustness import RobustnessReport
     from orchestrator.report.table import table
     from orchestrator.results.store import Store
-    from orchestrator.results.summary import summarise
+    from orchestrator.results.summary import measure
 
     store, curves = Store.open(folder), Curves()
-    cases = summarise(curves.watch(store.rows()))
+    measured = measure(curves.watch(store.rows()))
+    cases = [case.summary for case in measured]
     _print(table(cases))
     _print(RobustnessReport(cases, score_like_openja))
     typer.echo(f"Results: {folder}")
-    for path in files.write(store.campaign, cases, curves, out):
+    for path in files.write(store.campaign, measured, curves, out):
         typer.echo(f"Report: {path}")
     typer.echo(f"Next: {next_command(store)}")
     return cases

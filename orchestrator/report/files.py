@@ -1,19 +1,26 @@
 """The files of a report: made of the results at any time, never read again."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.errors import UsageError
+from orchestrator.report import claims as claims_report
 from orchestrator.report import exports
 from orchestrator.report.html.curves import Curves
 from orchestrator.report.html.page import page
 from orchestrator.report.markdown import markdown
+from orchestrator.results import claims
 from orchestrator.results.schema import Campaign
-from orchestrator.results.summary import CaseSummary
+from orchestrator.results.summary import Measured
 
 
-def write(campaign: Campaign, cases: Sequence[CaseSummary], curves: Curves, folder: Path) -> list[Path]:
+def write(campaign: Campaign, measured: Sequence[Measured], curves: Curves, folder: Path) -> list[Path]:
     """Writes them into `folder`, which is made if need be, over those of an earlier report.
+
+    Args:
+        measured: from `summary.measure`.
+        curves: has watched the rows of the cases.
 
     Returns:
         Their paths, the page first.
@@ -21,14 +28,18 @@ def write(campaign: Campaign, cases: Sequence[CaseSummary], curves: Curves, fold
     Raises:
         UsageError: the folder cannot be written.
     """
-    names = ("report.html", "report.md", "summary.csv", "summary.parquet")
-    html, text, table, columns = paths = [folder / name for name in names]
+    names = ("report.html", "report.md", "summary.csv", "summary.parquet", "claims.json")
+    html, text, table, columns, judged_as_json = paths = [folder / name for name in names]
+    cases, judged = [case.summary for case in measured], claims.judge(measured)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        html.write_text(page(campaign, cases, curves), encoding="utf-8")
-        text.write_text(markdown(campaign.name, cases), encoding="utf-8")
+        html.write_text(page(campaign, cases, curves, judged), encoding="utf-8")
+        text.write_text(markdown(campaign.name, cases, judged), encoding="utf-8")
         exports.write_csv(cases, table)
         exports.write_parquet(cases, columns)
+        judged_as_json.write_text(
+            json.dumps(claims_report.as_object(judged), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
     except OSError as error:
         raise UsageError(f"{folder}: no report can be written here: {error.strerror}; name another --out") from None
     return paths

@@ -1,11 +1,12 @@
 """The report as Markdown: the answer in sentences, then one row per case."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from orchestrator.report import units
+from orchestrator.report import claims, units
 from orchestrator.report.answer import answers, conversion_of, network_of, overall
 from orchestrator.report.table import problems, status
+from orchestrator.results.claims import Judged
 from orchestrator.results.summary import CaseSummary
 
 _HEADINGS = (
@@ -15,12 +16,12 @@ _HEADINGS = (
 _SPECIAL = re.compile(r"([\\`*_\[\]#|~<>&])")
 
 
-def markdown(name: str, cases: Sequence[CaseSummary]) -> str:
+def markdown(name: str, cases: Sequence[CaseSummary], judged: Sequence[Judged]) -> str:
     """The whole page of the campaign `name`. Names and messages are shown as they are, whatever markup they hold."""
-    return "\n".join(_lines(name, cases)) + "\n"
+    return "\n".join(_lines(name, cases, judged)) + "\n"
 
 
-def _lines(name: str, cases: Sequence[CaseSummary]) -> Iterator[str]:
+def _lines(name: str, cases: Sequence[CaseSummary], judged: Sequence[Judged]) -> Iterator[str]:
     yield f"# {_escaped(name)}"
     if not cases:
         yield from ("", "No results yet.")
@@ -30,12 +31,28 @@ def _lines(name: str, cases: Sequence[CaseSummary]) -> Iterator[str]:
     for answer in answers(cases):
         yield from ("", f"## {_escaped(answer.network)}", "")
         yield from (f"- {sentence.topic}: {_escaped(sentence.text)}" for sentence in answer.sentences)
-    yield from ("", "## Cases", "", f"| {' | '.join(_HEADINGS)} |", f"|{' --- |' * len(_HEADINGS)}")
-    yield from (f"| {' | '.join(map(_escaped, _cells(case)))} |" for case in cases)
+    yield from _claims(judged)
+    yield from ("", "## Cases", "", *_table(_HEADINGS, (_cells(case) for case in cases)))
     yield from ("", "## Remarks", "")
     for case in cases:
         who = f"{network_of(case)}, {conversion_of(case)}, batch {case.batch_size or units.UNKNOWN}"
         yield from (f"- {mark} {_escaped(f'{who}: {units.literal(words)}')}" for mark, words in problems(case))
+
+
+def _claims(judged: Sequence[Judged]) -> Iterator[str]:
+    """Nothing for campaigns without the study's networks."""
+    if judged:
+        yield from ("", "## The study's claims", "", _escaped(claims.INTRODUCTION))
+    for told in claims.told(judged):
+        yield from ("", f"### {_escaped(told.said)}", "", f"**{told.verdict}**: {_escaped(told.reason)}.")
+        yield from ("", _escaped(told.to_know), "")
+        if told.lines:
+            yield from _table(claims.HEADINGS, told.lines)
+
+
+def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield from (f"| {' | '.join(headings)} |", f"|{' --- |' * len(headings)}")
+    yield from (f"| {' | '.join(map(_escaped, cells))} |" for cells in lines)
 
 
 def _cells(case: CaseSummary) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.results import findings, scoring
-from orchestrator.results.attacks import SIGNIFICANT
 from orchestrator.results.findings import Finding, Judgement
 from orchestrator.results.pairs import Condition, Pair, changes, name_of, pairs
 from orchestrator.results.selection import Name
@@ -135,11 +134,4 @@ def _corrected(case: CaseComparison, adjusted: _Adjusted) -> CaseComparison:
 
 
 def _settled(found: Finding, family: Mapping[Name, float], subject: Name) -> Finding:
-    """What chance explains is no difference, whatever its size."""
-    if found.p_value is None:
-        return found
-    p_value = family[subject]
-    if found.verdict is Judgement.NO_DIFFERENCE or p_value < SIGNIFICANT:
-        return replace(found, p_value=p_value)
-    reason = f"not significant: p = {p_value:.2g} among {len(family)} comparisons"
-    return replace(found, verdict=Judgement.NO_DIFFERENCE, reason=reason, p_value=p_value)
+    return found if found.p_value is None else findings.settled(found, family[subject], len(family))

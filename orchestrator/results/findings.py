@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from orchestrator.results import scoring, statistics
+from orchestrator.results.attacks import SIGNIFICANT
 from orchestrator.results.schema import AttackSection, Row
 from orchestrator.results.scoring import Paired, Rate, Unpaired
 from orchestrator.results.statistics import Estimate
@@ -178,6 +179,15 @@ def of_attack(base: Row, other: Row, obstacle: str | None) -> Finding:
         return not_comparable("no attacked input is classified rightly by both")
     sides = found.source.share, found.converted.share
     return _of_difference(found.paired, sides, found.paired.difference > 0, "McNemar's exact test")
+
+
+def settled(found: Finding, p_value: float, comparisons: int) -> Finding:
+    """With the p-value that was adjusted for that number of comparisons: what chance explains is no difference,
+    whatever its size."""
+    if found.verdict is Judgement.NO_DIFFERENCE or p_value < SIGNIFICANT:
+        return replace(found, p_value=p_value)
+    reason = f"not significant: p = {p_value:.2g} among {comparisons} comparisons"
+    return replace(found, verdict=Judgement.NO_DIFFERENCE, reason=reason, p_value=p_value)
 
 
 def _not_right(case: CaseSummary, side: str) -> str | None:

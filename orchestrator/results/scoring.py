@@ -64,6 +64,16 @@ class Paired:
     only_source: int
     only_converted: int
 
+    @classmethod
+    def of_counts(cls, total: int, more_wrong: int, changed: int) -> "Paired":
+        """Where only it is known that the converted model gets `more_wrong` inputs wrong and `changed` labels.
+
+        As if each changed label were a right one made wrong or the reverse: as many as can be, which makes the interval
+        the widest and the p-value the highest of all outcomes with these counts.
+        """
+        changed = max(changed, abs(more_wrong))
+        return cls(total, (changed - more_wrong) // 2, (changed + more_wrong) // 2)
+
     @property
     def difference(self) -> float:
         """Share of inputs that fool the converted model less that of those that fool the source; -1 to 1."""

@@ -1,6 +1,6 @@
 """A real browser, and campaigns whose pages it opens."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from benchmarks.browser import chromium, launch
 from orchestrator.errors import Stage
 from orchestrator.report.html.curves import Curves
 from orchestrator.report.html.page import page as report_page
+from orchestrator.results import claims
+from orchestrator.results.claims import Judged
 from orchestrator.results.schema import Campaign, MemorySample, Row
-from orchestrator.results.summary import CaseSummary, summarise
+from orchestrator.results.summary import CaseSummary, measure, summarise
 from tests.results import rows
 
 MARKUP = "</script><img src=x onerror=\"document.title='executed'\">{{ 7 * 7 }}"
@@ -43,7 +45,9 @@ def browser() -> Iterator[Browser]:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A campaign of two networks, one with markup for a name, with everything that a page shows."""
     found = [row for model in ("lenet5", MARKUP) for row in _network(model)]
-    return written(tmp_path_factory.mktemp("small"), found, summarise(found))
+    measured = measure(found)
+    cases = [case.summary for case in measured]
+    return written(tmp_path_factory.mktemp("small"), found, cases, claims.judge(measured))
 
 
 @pytest.fixture(scope="package")
@@ -76,12 +80,12 @@ def opened(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     assert not complaints
 
 
-def written(folder: Path, of_trials: list[Row], cases: list[CaseSummary]) -> Path:
+def written(folder: Path, of_trials: list[Row], cases: list[CaseSummary], judged: Sequence[Judged] = ()) -> Path:
     """The page about them."""
     curves = Curves()
     assert len(list(curves.watch(of_trials))) == len(of_trials)
     path = folder / "report.html"
-    path.write_text(report_page(CAMPAIGN, cases, curves), encoding="utf-8")
+    path.write_text(report_page(CAMPAIGN, cases, curves, judged), encoding="utf-8")
     return path
 
 

@@ -180,6 +180,14 @@ def test_what_was_unstable_is_told_with_the_reason(opened: Page, small: Path) ->
     expect(told).to_contain_text("one trial only: how processes differ is unknown")
 
 
+def test_the_studys_claims_open_with_their_figures(opened: Page, small: Path) -> None:
+    _open(opened, small)
+    claim = opened.locator(".claim", has_text="Models get smaller by conversion to ONNX.")
+    expect(claim).to_contain_text("cannot be said")
+    claim.locator("summary").click()
+    expect(claim.locator("tbody tr")).to_contain_text(["lenet5 from keras"])
+
+
 def test_it_prints(opened: Page, small: Path) -> None:
     _open(opened, small)
     assert opened.pdf(format="A4").startswith(b"%PDF")

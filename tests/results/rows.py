@@ -52,14 +52,13 @@ NOWHERE: dict[str, Any] = dict.fromkeys(
 
 def row(kind: Kind, outcome: dict[str, Any], **fields: Any) -> Row:
     """A row of the standard case with `fields` changed."""
+    told: dict[str, Any] = {"artifact_bytes": 241_664, "data": "digits"} | outcome
     identity = Identity(**{**CASE, "kind": kind, **fields})
     return Row(
         **identity.model_dump(),
         started_at="2026-01-01T00:00:00+00:00",
         duration_ns=1,
-        artifact_bytes=241_664,
-        data="digits",
-        **outcome,
+        **told,
     )
 
 

@@ -18,7 +18,7 @@ from orchestrator.report.answer import answers, overall
 from orchestrator.report.html.curves import Curves
 from orchestrator.report.markdown import markdown
 from orchestrator.results.schema import Campaign
-from orchestrator.results.summary import CaseSummary, summarise
+from orchestrator.results.summary import CaseSummary, Measured, measure, summarise
 from tests.results import rows
 
 CAMPAIGN = Campaign(name="tried", created_at="2026-01-01T00:00:00", suite={}, inventory={}, versions={})
@@ -26,16 +26,22 @@ MARKUP = "<img src=x onerror=alert(1)> | **bold**"
 
 
 @pytest.fixture(scope="module")
-def cases() -> list[CaseSummary]:
+def measured() -> list[Measured]:
     """A source and two conversions of it, one of which is wrong."""
     source = [rows.check(**rows.SOURCE), *rows.steady_trials(40_000, **rows.SOURCE), rows.memory(2**29, **rows.SOURCE)]
     converted = [rows.check(), *rows.steady_trials(10_000, seed=1), rows.memory(2**27)]
     converted += [rows.attack([True] * 20 + [False] * 20, [True] * 30 + [False] * 10)]
-    return summarise([*source, *converted, rows.row("check", rows.wrong(), precision="float16", batch_size=None)])
+    return measure([*source, *converted, rows.row("check", rows.wrong(), precision="float16", batch_size=None)])
 
 
-def test_every_case_is_in_every_file(cases: list[CaseSummary], tmp_path: Path) -> None:
-    files.write(CAMPAIGN, cases, Curves(), tmp_path)
+@pytest.fixture(scope="module")
+def cases(measured: list[Measured]) -> list[CaseSummary]:
+    return [case.summary for case in measured]
+
+
+def test_every_case_is_in_every_file(measured: list[Measured], tmp_path: Path) -> None:
+    cases = [case.summary for case in measured]
+    files.write(CAMPAIGN, measured, Curves(), tmp_path)
     with (tmp_path / "summary.csv").open(newline="", encoding="utf-8") as file:
         flat = list(csv.DictReader(file))
     nested = parquet.read_table(tmp_path / "summary.parquet").to_pylist()
@@ -44,12 +50,13 @@ def test_every_case_is_in_every_file(cases: list[CaseSummary], tmp_path: Path) -
     assert [float(row["median_ns"]) if row["median_ns"] else None for row in flat] == medians
     assert "attacks" not in flat[0]
     assert [len(row["attacks"]) for row in nested] == [len(case.attacks) for case in cases]
-    assert (tmp_path / "report.md").read_text(encoding="utf-8").count("\n| lenet5 from keras ") == len(cases)
+    _, of_cases = (tmp_path / "report.md").read_text(encoding="utf-8").split("## Cases")
+    assert of_cases.count("\n| lenet5 from keras ") == len(cases)
 
 
-def test_columns_do_not_depend_on_what_is_known(cases: list[CaseSummary], tmp_path: Path) -> None:
+def test_columns_do_not_depend_on_what_is_known(measured: list[Measured], tmp_path: Path) -> None:
     known, nothing = tmp_path / "known", tmp_path / "nothing"
-    files.write(CAMPAIGN, cases, Curves(), known)
+    files.write(CAMPAIGN, measured, Curves(), known)
     files.write(CAMPAIGN, [], Curves(), nothing)
     schemas = [parquet.read_schema(folder / "summary.parquet") for folder in (known, nothing)]
     assert schemas[0].equals(schemas[1])
@@ -100,15 +107,15 @@ def test_mlflow_has_one_run_per_case_however_often_it_is_told(cases: list[CaseSu
 
 def test_names_are_text(cases: list[CaseSummary]) -> None:
     foreign = summarise([rows.check(model=MARKUP), *rows.steady_trials(10_000, model=MARKUP)])
-    page = markdown(MARKUP, foreign)
+    page = markdown(MARKUP, foreign, [])
     assert "<img" not in page.replace("\\<img", "")
     assert "**bold" not in page.replace("\\*", "")
 
 
-def test_a_folder_that_cannot_be_written_is_refused(cases: list[CaseSummary], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_refused(measured: list[Measured], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="--out"):
-        files.write(CAMPAIGN, cases, Curves(), tmp_path / "file" / "report")
+        files.write(CAMPAIGN, measured, Curves(), tmp_path / "file" / "report")
 
 
 def test_sentences_say_what_the_figures_say(cases: list[CaseSummary]) -> None:
@@ -133,7 +140,7 @@ def test_a_difference_that_the_interval_does_not_show_is_none() -> None:
 def test_nothing_is_said_of_nothing() -> None:
     assert not overall([])
     assert not answers([])
-    assert "No results yet." in markdown("empty", [])
+    assert "No results yet." in markdown("empty", [], [])
 
 
 def test_the_page_carries_what_its_read_me_says() -> None:

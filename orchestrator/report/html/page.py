@@ -17,12 +17,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from orchestrator.report import environment, robustness, units
+from orchestrator.report import claims, environment, robustness, units
 from orchestrator.report.answer import answers, conversion_of, network_of, overall
 from orchestrator.report.html.charts import attacks_drawn, cases_drawn
 from orchestrator.report.html.columns import COLUMNS
 from orchestrator.report.html.curves import Curves
 from orchestrator.report.table import problems
+from orchestrator.results.claims import Judged
 from orchestrator.results.environment import facts
 from orchestrator.results.schema import Campaign
 from orchestrator.results.summary import CaseSummary
@@ -41,13 +42,14 @@ class _Problem:
     words: str
 
 
-def page(campaign: Campaign, cases: Sequence[CaseSummary], curves: Curves) -> str:
-    """The whole page; `curves` has watched the rows of the cases."""
+def page(campaign: Campaign, cases: Sequence[CaseSummary], curves: Curves, judged: Sequence[Judged]) -> str:
+    """The whole page; `curves` has watched the rows of the cases, `judged` are the study's claims."""
     found = list(_problems(cases))
     return _template().render(
         campaign=campaign,
         overall=overall(cases),
         answers=answers(cases),
+        claims={"introduction": claims.INTRODUCTION, "headings": claims.HEADINGS, "told": claims.told(judged)},
         columns=COLUMNS,
         rows=[[column.shown(case) for column in COLUMNS] for case in cases],
         names=[f"{network_of(case)}, {_case(case)}" for case in cases],
