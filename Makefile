@@ -37,6 +37,10 @@ test: setup images ## Lint, type check and test
 test-study: setup ## Every network of the study to every format, with hardly any training; a quarter of an hour
 	$(BIN)/pytest -m study
 
+.PHONY: torture
+torture: setup images ## Faults in numbers, each as often as its test says; about an hour
+	$(BIN)/pytest -m torture -s
+
 .PHONY: gpu-check
 gpu-check: ## The runners for GPUs on this machine, without .venv and engine: make gpu-check PYTHON=/path/to/python [OUT=FILE]
 	@PYTHONPATH="$(CURDIR):$(CURDIR)/proto$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) -m tests.gpu_check $(OUT)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from orchestrator import scratch
 from orchestrator.errors import UsageError
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
@@ -81,8 +82,8 @@ class Cache:
         found = self.find(key)
         if found:
             return found
-        with tempfile.TemporaryDirectory(dir=self.root) as folder:
-            target = Path(folder) / "artifact"
+        with scratch.folder(self.root) as folder:
+            target = folder / "artifact"
             details = make(target)
             return self.store(key, target, format=format, precision=precision, details=details)
 
@@ -98,8 +99,8 @@ class Cache:
         """Copies `file` in and remembers it under `key`."""
         sha256 = sha256_of(file)
         path = self.path(sha256)
-        with tempfile.TemporaryDirectory(dir=self.root) as folder:
-            copy = Path(folder) / "artifact"
+        with scratch.folder(self.root) as folder:
+            copy = folder / "artifact"
             shutil.copyfile(file, copy)
             copy.replace(path)
             entry: dict[str, JSON] = {
@@ -109,7 +110,7 @@ class Cache:
                 "precision": precision,
                 "details": details,
             }
-            index = Path(folder) / "index"
+            index = folder / "index"
             index.write_text(json.dumps(entry, indent=1))
             index.replace(self._index(key))
         return Artifact(sha256, path.stat().st_size, format, precision, path, details)

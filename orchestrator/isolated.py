@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Any
 
+from orchestrator import scratch
 from orchestrator.artifacts import JSON
 from orchestrator.errors import CaseFailure, Stage, Symptom
 
@@ -111,7 +112,7 @@ def call(
     """
     request = json.dumps({"function": function, "stage": stage, "kwargs": kwargs}).encode()
     channel, child_channel = Pipe()
-    with channel, tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory(prefix="pb-") as folder:
+    with channel, tempfile.TemporaryFile() as log, scratch.folder() as folder:
         with child_channel:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _CHILD, str(child_channel.fileno())],
@@ -122,7 +123,7 @@ def call(
                 start_new_session=True,
                 env=os.environ
                 | _ENVIRONMENT
-                | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": folder},
+                | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": str(folder)},
             )
         try:
             with among.under_way(process):

@@ -3,12 +3,12 @@
 import contextlib
 import os
 import platform
-import tempfile
 from collections.abc import Iterator
 
 import docker
 from docker.types import Mount
 
+from orchestrator import scratch
 from orchestrator.endpoint import Endpoint
 from orchestrator.errors import UsageError
 from orchestrator.launch import Launched, images, require_system
@@ -67,15 +67,14 @@ class DockerLauncher:
         with contextlib.ExitStack() as stack:
             try:
                 client = stack.enter_context(contextlib.closing(docker.from_env()))
-                # The path of a Unix socket is limited to about 100 characters, hence the short prefix.
-                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pb-", ignore_cleanup_errors=True))
+                folder = stack.enter_context(scratch.folder())
                 os.chown(folder, user, group)
                 container = stack.enter_context(
                     created(
                         *(client, kind, reference, f"unix:{SOCKET_FOLDER}/runner.sock"),
                         user=f"{user}:{group}",
                         network_mode="none",
-                        mounts=[Mount(SOCKET_FOLDER, folder, type="bind")],
+                        mounts=[Mount(SOCKET_FOLDER, str(folder), type="bind")],
                     )
                 )
                 output = stack.enter_context(started(container))

@@ -16,6 +16,7 @@ import docker.constants
 import docker.errors
 from docker.tls import TLSConfig
 
+from orchestrator import scratch
 from orchestrator.addresses import is_loopback
 from orchestrator.launch.container import ENGINE_ERRORS, innermost
 
@@ -125,8 +126,8 @@ def _tunnel(address: str) -> Iterator[_Tunnel]:
     """A Unix socket here that is the engine's own there."""
     wanted = urlsplit(address)
     machine = f"{wanted.username}@{wanted.hostname}" if wanted.username else wanted.hostname or ""
-    with tempfile.TemporaryDirectory(prefix="pb-") as folder, tempfile.TemporaryFile() as log:
-        socket = Path(folder) / "engine.sock"
+    with scratch.folder() as folder, tempfile.TemporaryFile() as log:
+        socket = folder / "engine.sock"
         options = (*_SSH_OPTIONS, f"ConnectTimeout={CONNECT_TIMEOUT_S:.0f}")
         command = [
             *("ssh", "-T", *(["-p", str(wanted.port)] if wanted.port else [])),

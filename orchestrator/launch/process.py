@@ -6,10 +6,10 @@ import platform
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator import scratch
 from orchestrator.endpoint import Endpoint
 from orchestrator.launch import Launched, require_system
 from orchestrator.launch.readiness import wait_until_serving
@@ -27,10 +27,9 @@ class ProcessLauncher:
     def start(self, kind: RunnerKind) -> Iterator[Launched]:
         """See Launcher. The runner ends with its standard input, so it also ends when this process is killed."""
         require_system(kind, platform.system())
-        # The path of a Unix socket is limited to about 100 characters, hence the short prefix.
-        with tempfile.TemporaryDirectory(prefix="pb-", ignore_cleanup_errors=True) as folder:
+        with scratch.folder() as folder:
             endpoint = Endpoint(f"unix:{folder}/runner.sock")
-            log, store = Path(folder) / "log", Path(folder) / "store"
+            log, store = folder / "log", folder / "store"
             process = _spawn(kind, endpoint.target, store, log)
             try:
                 wait_until_serving(endpoint, START_TIMEOUT_S, lambda: _death(process, kind, log))
@@ -47,6 +46,7 @@ def _spawn(kind: RunnerKind, target: str, store: Path, log: Path) -> subprocess.
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
+            env=os.environ | {"TMPDIR": str(log.parent)},  # of its workers, too, which may be killed with it
             start_new_session=True,
         )
 

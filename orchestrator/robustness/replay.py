@@ -1,6 +1,5 @@
 """Attacked inputs on a runner: what the artifact there answers, and what that says beside the source model."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from google.protobuf.json_format import MessageToDict
 from numpy.typing import NDArray
 
-from orchestrator import fidelity, isolated
+from orchestrator import fidelity, isolated, scratch
 from orchestrator.artifacts import JSON, Artifact, key_of, sha256_of
 from orchestrator.cases import Attack
 from orchestrator.client import Dialogue
@@ -110,8 +109,8 @@ class Replayer:
                 target=str(target),
             )
 
-        with tempfile.TemporaryDirectory() as folder:
-            target = Path(folder) / "attacked"
+        with scratch.folder() as folder:
+            target = folder / "attacked"
             details = _twice(lambda: make(target))
             key = key_of("attack on a runner", sha256_of(target))
             made = self._source.cache.store(key, target, format="npz", precision="float32", details=details)

@@ -1,11 +1,11 @@
 """All checks, one runner after the other."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from orchestrator import scratch
 from orchestrator.errors import CaseFailure
 from orchestrator.launch import Launcher
 from orchestrator.progress import Narrator
@@ -85,8 +85,8 @@ def run(launcher: Launcher, prepare: Callable[[], Subject], narrator: Narrator, 
         settings: how much is measured.
     """
     narrator.expect(len(_GROUPS) + settings.processes)
-    with tempfile.TemporaryDirectory(prefix="pb-") as folder:
-        session = _Session(settings, prepare, Path(folder), narrator)
+    with scratch.folder() as folder:
+        session = _Session(settings, prepare, folder, narrator)
         by_runner = groupby(_GROUPS, key=lambda group: group.runner)
         made = [check for runner, groups in by_runner for check in _with(runner, list(groups), launcher, session)]
     order = list(KINDS)
