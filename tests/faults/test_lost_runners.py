@@ -169,7 +169,7 @@ def test_a_network_that_is_cut_in_an_upload_and_in_a_trial_costs_nothing_but_tim
     def cut(where: str) -> None:
         cuts.append(where)
         far.cut()
-        healing.append(threading.Timer(6.0, far.heal))
+        healing.append(threading.Timer(4.0, far.heal))
         healing[-1].start()
 
     def upload(path: Path, sha256: str, wanted: Callable[[], bool]) -> Iterator[api.PutArtifactRequest]:
