@@ -16,7 +16,7 @@ from orchestrator import isolated
 from orchestrator.artifacts import JSON, Artifact, Cache, key_of, sha256_of
 from orchestrator.conversion import CONVERSIONS
 from orchestrator.datasets import DATASETS, scaled
-from orchestrator.errors import Stage
+from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.runtimes import SOURCE_FORMATS
 from orchestrator.workplace import BUILD_HOST, Files, Workplace
 from orchestrator.zoo import MODELS, Network, Training
@@ -142,12 +142,17 @@ def convert(
     """`source` in another format, converted at `place`; in its own it is the source itself.
 
     Raises:
-        CaseFailure: (convert) the converter failed, crashed, hung or knows no such operator.
+        CaseFailure: (convert) nothing converts from that source framework, or the converter failed, crashed, hung or
+            knows no such operator.
     """
     if format == source.format:
         return source
     converter = f"orchestrator.conversion.{format}"
-    versions = versions_of(CONVERSIONS[format].distributions[source_framework])
+    distributions = CONVERSIONS[format].distributions
+    if source_framework not in distributions:
+        made = f"{format} is made from {', '.join(distributions)} only, not from {source_framework}"
+        raise CaseFailure(Stage.CONVERT, Symptom.UNAVAILABLE, f"{made}; choose another format for this model")
+    versions = versions_of(distributions[source_framework])
 
     def make(target: Path) -> dict[str, JSON]:
         facts = place.call(

@@ -16,7 +16,7 @@ class Conversion:
     """How artifacts of a format are made.
 
     `precisions` are those in which it is made, a suite's others are not planned for it; `distributions` are the
-    packages that convert from a source framework, whose versions decide what comes out.
+    packages that convert from a source framework, whose versions decide what comes out; it is made from no other.
     """
 
     precisions: tuple[str, ...]
@@ -39,16 +39,13 @@ CONVERSIONS = {
 """By format, which is also the name of the module here that has `convert(source_framework, source, target, precision)`,
 which gives facts on what it wrote, and of the one in `orchestrator.inspection`, which reads it."""
 
-_UNSUPPORTED = re.compile(
-    r"No Op registered for \S+"  # the ONNX checker, after tf2onnx let an operator through
-    r"|No ONNX function found for [^>]*>"  # torch.onnx
-    r"|(PyTorch convert function|Conversion) for (TF )?op '[^']*' not implemented"  # coremltools
-)
-
 
 @contextmanager
-def telling_unsupported_operators() -> Iterator[None]:
+def telling_unsupported_operators(words: re.Pattern[str]) -> Iterator[None]:
     """Around a converter: tells operators that it does not know from other failures.
+
+    Args:
+        words: what the converter says of such an operator; what matches is kept.
 
     Raises:
         CaseFailure: (convert, unsupported-operator).
@@ -56,7 +53,7 @@ def telling_unsupported_operators() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        unknown = next(filter(None, map(_UNSUPPORTED.search, _chain(error))), None)
+        unknown = next(filter(None, map(words.search, _chain(error))), None)
         if unknown is None:
             raise
         message = f"{type(error).__name__}: {' '.join(unknown[0].split())}; replace the operator in the model"

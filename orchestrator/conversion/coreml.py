@@ -1,6 +1,7 @@
 """To a Core ML ML Program by coremltools, packed into one archive."""
 
 import json
+import re
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ _OF_THE_STUDY = {1, 5, 10, 50, 100, 128, 150, 200, 250, 300, 350, 400, 450, 500}
 BATCH_SIZES = tuple(sorted(_POWERS_OF_TWO | _OF_THE_STUDY))
 """Packages take these, one by one: in a range all but one size would be kept off the neural engine."""
 
+_UNKNOWN = re.compile(r"(PyTorch convert function|Conversion) for (TF )?op '[^']*' not implemented")
 _UNNEEDED = {"keras": ("torch", "sklearn"), "pytorch": ("tensorflow", "sklearn")}
 """coremltools imports every framework that it finds, which takes longer than the conversion."""
 
@@ -48,7 +50,7 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
         "pass_pipeline": _passes(),
     }
     from_framework = _from_keras if source_framework == "keras" else _from_pytorch
-    with telling_unsupported_operators():
+    with telling_unsupported_operators(_UNKNOWN):
         package, conversion_ns, reasons = _with_most_batches(partial(from_framework, source, options))
     specification = _normalised(package.get_spec())
     with tempfile.TemporaryDirectory() as folder:

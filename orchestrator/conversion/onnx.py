@@ -1,5 +1,6 @@
 """To ONNX by tf2onnx and by PyTorch's own exporter: one file, open batch, nothing in it that depends on the machine."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ from orchestrator.inspection import onnx as inspection
 OPSET = 18
 """The newest that both converters write themselves."""
 
+_UNKNOWN = re.compile(
+    r"No Op registered for \S+"  # the ONNX checker, after tf2onnx let an operator through
+    r"|No ONNX function found for [^>]*>"  # torch.onnx
+)
+
 
 def convert(*, source_framework: str, source: str, target: str, precision: str) -> dict[str, JSON]:
     """Writes `target`: input `input`, output `output_0`, an open first axis is named `batch`.
@@ -19,7 +25,7 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
         CaseFailure: an operator without counterpart.
     """
     del precision  # there is one, see CONVERSIONS
-    with telling_unsupported_operators():
+    with telling_unsupported_operators(_UNKNOWN):
         model, conversion_ns = _from_keras(source) if source_framework == "keras" else _from_pytorch(source)
         _normalise(model)
         structure = inspection.of_model(model)

@@ -6,11 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.artifacts import Artifact
+from orchestrator.conversion import CONVERSIONS
 from orchestrator.preparation import Inputs
 from orchestrator.zoo import Training
 
 TRAINING = Training(epochs=25)
 SEED = 7
+
+
+def targets(framework: str) -> list[str]:
+    """Formats that are made from a source framework."""
+    return [name for name, conversion in CONVERSIONS.items() if framework in conversion.distributions]
 
 
 @dataclass(frozen=True)
