@@ -38,6 +38,7 @@ _KINDS = (
     RunnerKind("pytorch-cpu", "pytorch", "pytorch", ("cpu",), ("pt2",)),
     RunnerKind("coreml-reference", "coreml-reference", "coreml-reference", ("cpu",), ("coreml",), measures=False),
     RunnerKind("openvino-cpu", "openvino", "openvino", ("cpu",), ("onnx",)),
+    RunnerKind("litert-cpu", "litert", "litert", ("cpu",), ("tflite",)),
     RunnerKind("onnxruntime-cuda", "onnxruntime", "onnxruntime-cuda", ("cuda:0",), ("onnx",)),
     RunnerKind("onnxruntime-tensorrt", "onnxruntime-tensorrt", "onnxruntime-tensorrt", ("cuda:0",), ("onnx",)),
     RunnerKind("pytorch-cuda", "pytorch", "pytorch-cuda", ("cuda:0",), ("pt2",)),

@@ -35,6 +35,10 @@ CONVERSIONS = {
         precisions=("float32", "float16"),
         distributions={"keras": ("coremltools", "keras", "tensorflow"), "pytorch": ("coremltools", "torch")},
     ),
+    "tflite": Conversion(
+        precisions=("float32", "float16"),
+        distributions={"keras": ("keras", "tensorflow")},
+    ),
 }
 """By format, which is also the name of the module here that has `convert(source_framework, source, target, precision)`,
 which gives facts on what it wrote, and of the one in `orchestrator.inspection`, which reads it."""
