@@ -38,7 +38,7 @@ test-study: setup ## Every network of the study to every format, with hardly any
 	$(BIN)/pytest -m study
 
 .PHONY: torture
-torture: setup images ## Faults in numbers, each as often as its test says; about an hour
+torture: setup images ## Faults and mutated artifacts in full counts, again with PORTBENCH_SEED=N; hours
 	$(BIN)/pytest -m torture -s
 
 .PHONY: gpu-check

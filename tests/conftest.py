@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 
 import pytest
 
@@ -13,6 +14,14 @@ with contextlib.suppress(ImportError):  # `make gpu-check` does without its pack
     # Tests bound no times; a failure says with which seed it is seen again.
     hypothesis.settings.register_profile("portbench", deadline=None, print_blob=True, derandomize=False)
     hypothesis.settings.load_profile("portbench")
+
+
+SEED = int(os.environ.get("PORTBENCH_SEED") or random.randrange(2**32))  # noqa: S311 - nothing is kept secret with it
+
+
+def pytest_report_header() -> str:
+    """What seed the mutated artifacts come from."""
+    return f"seed: PORTBENCH_SEED={SEED}"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

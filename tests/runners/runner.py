@@ -82,17 +82,25 @@ class Runner:
 
 
 @contextlib.contextmanager
-def running(runtime: str) -> Iterator[Runner]:
+def running(runtime: str, own_folders: bool = False) -> Iterator[Runner]:
     """Starts a runner on a Unix socket; ends it by the end of its standard input.
 
-    Its store is relative to its current folder, where something lies that no worker may take for a library.
+    Its store is relative to its current folder, where something lies that no worker may take for a library. With
+    `own_folders` its home folder and its temporary files are there too.
     """
     with tempfile.TemporaryDirectory(prefix="pb-") as folder:
         target = f"unix:{folder}/runner.sock"
         Path(folder, "numpy.py").write_text("raise ImportError('a file of the user')")
+        own = {"HOME": f"{folder}/home", "TMPDIR": f"{folder}/tmp"} if own_folders else {}
+        for path in own.values():
+            Path(path).mkdir()
         command = [sys.executable, "-P", "-m", "runners", runtime, "--listen", target, "--store", "store"]
         process = subprocess.Popen(
-            [*command, "--exit-on-stdin-eof"], cwd=folder, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+            [*command, "--exit-on-stdin-eof"],
+            cwd=folder,
+            env=os.environ | own,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         assert process.stdin
         try:
