@@ -59,14 +59,16 @@ def load(path: Path, kind: type[ConfigurationT]) -> ConfigurationT:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read: {_reason(error)}") from None
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+        _refuse_repeated_keys(path, root)
+    except UsageError:
+        raise
+    except Exception as error:  # of a tag that does not fit its value PyYAML raises whatever comes
         raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    _refuse_repeated_keys(path, root)
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected keys and values, for example 'name: my-{kind.__name__.lower()}'")
     try:
@@ -80,17 +82,25 @@ def _reason(error: Exception) -> str:
 
 
 def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
-    """YAML forbids repeated keys, PyYAML keeps the last one silently."""
+    """YAML forbids repeated keys, PyYAML keeps the last; raises ValueError where half a character stands."""
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise UsageError(f"{path}:{key.start_mark.line + 1}: the key '{key.value}' stands twice; remove one")
-            seen.add(key.value)
-            _refuse_repeated_keys(path, value)
+        _refuse_repetition(path, [key for key, _ in node.value])
+        for pair in node.value:
+            for inner in pair:
+                _refuse_repeated_keys(path, inner)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _refuse_repeated_keys(path, item)
+    elif isinstance(node, yaml.ScalarNode):
+        node.value.encode()
+
+
+def _refuse_repetition(path: Path, keys: list[yaml.Node]) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        if key.value in seen:
+            raise UsageError(f"{path}:{key.start_mark.line + 1}: the key {key.value!r} stands twice; remove one")
+        seen.add(key.value)
 
 
 def _first_mistake(path: Path, root: yaml.Node | None, error: ValidationError, kind: type[Configuration]) -> str:
@@ -106,7 +116,7 @@ def _first_mistake(path: Path, root: yaml.Node | None, error: ValidationError, k
     elif not isinstance(first["input"], dict | list):
         message += f" (found {first['input']!r})"
     where = f"{path}:{_line(root, location)}"
-    return f"{where}: {key}: {message}" if key else f"{where}: {message}"
+    return " ".join((f"{where}: {key}: {message}" if key else f"{where}: {message}").split())
 
 
 def _named(message: str) -> tuple[int | str, ...]:
@@ -141,7 +151,7 @@ def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
             if found is None:
                 break
             line, node = found[0].start_mark.line, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             node = node.value[part]
             line = node.start_mark.line
     return line + 1

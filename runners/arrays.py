@@ -8,6 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from runner_api.v1 import archives
 from runners.adapters import Array, Arrays, Model, TensorSpec
 from runners.failure import Failure, words
 from runners.tensors import Tensor
@@ -28,9 +29,9 @@ def read_batch(archive: Path, batch_size: int) -> dict[str, Array]:
         Failure: load, refused: not an .npz archive of plain arrays.
     """
     try:
-        with zipfile.ZipFile(archive) as members:
+        with archives.opened(archive) as members:
             return {name.removesuffix(".npy"): _read_member(members, name, batch_size) for name in members.namelist()}
-    except (zipfile.BadZipFile, ValueError, KeyError) as error:
+    except Exception as error:  # of a torn header NumPy raises whatever comes
         raise Failure(
             "load", "refused", f"the inputs {archive.name} are no .npz archive of plain arrays: {words(error)}"
         ) from error
@@ -43,10 +44,11 @@ def read_batches(archive: Path, batch_size: int, samples: int | None) -> Iterato
         Failure: as `read_batch`; load, refused: the arrays are not of one length, or there are fewer samples.
     """
     try:
+        archives.check(archive)
         with np.load(archive, allow_pickle=False) as members:
             given = {name: members[name][:samples] for name in members.files}
         (count,) = {len(array) for array in given.values()}
-    except (OSError, zipfile.BadZipFile, ValueError, TypeError, IndexError, EOFError) as error:
+    except Exception as error:  # as above
         raise Failure(
             "load", "refused", f"the inputs {archive.name} are no .npz archive of arrays of one length: {words(error)}"
         ) from error

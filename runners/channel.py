@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from runners.tensors import Tensor
 
 _LENGTH_BYTES = 8
+_MOST_BYTES = 4 << 30
+"""Of one part, lest a worker that went wrong fills the memory of its server."""
 
 
 class Message(NamedTuple):
@@ -45,7 +47,12 @@ class Channel:
             self._write(tensor.data)
 
     def receive(self) -> Message:
-        """Blocks until a message is there; raises EOFError or OSError when there will be none."""
+        """Blocks until a message is there.
+
+        Raises:
+            EOFError, OSError: there will be none.
+            Exception: what came is no message; the other side may have been turned against this one.
+        """
         envelope = json.loads(self._read())
         tensors = [Tensor(name, dtype, tuple(shape), self._read()) for name, dtype, shape in envelope["tensors"]]
         return Message(envelope["header"], tensors)
@@ -57,7 +64,10 @@ class Channel:
                 rest = rest[os.write(self._descriptor, rest) :]
 
     def _read(self) -> bytes:
-        return self._read_exactly(int.from_bytes(self._read_exactly(_LENGTH_BYTES), "little"))
+        size = int.from_bytes(self._read_exactly(_LENGTH_BYTES), "little")
+        if size > _MOST_BYTES:
+            raise ValueError(f"a part of {size} bytes; at most {_MOST_BYTES} are taken")
+        return self._read_exactly(size)
 
     def _read_exactly(self, size: int) -> bytes:
         content = bytearray(size)

@@ -11,12 +11,12 @@ import threading
 from contextlib import suppress
 from multiprocessing.connection import wait
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import psutil
 
 from runners.channel import Channel, Message
-from runners.failure import STAGE_OF_PHASE, Failure, Stage, one_line, tells_of_exhaustion
+from runners.failure import STAGE_OF_PHASE, Failure, Stage, Symptom, one_line, tells_of_exhaustion, words
 from runners.measure import cgroup, cuda
 from runners.measure.threads import environment
 from runners.tensors import Tensor
@@ -95,13 +95,21 @@ class Worker:
             if self._channel.fileno() not in wait([self._channel.fileno(), *self._exit]):
                 raise EOFError  # a child of the worker may still hold the other end of the socket
             message = self._channel.receive()
+            return self._understood(message)
+        except Failure:
+            raise
         except (EOFError, OSError):
             raise self._death() from None
-        if "failure" in message.header:
-            raise Failure(**message.header["failure"])
-        if "phase" in message.header:
-            self._phase = message.header["phase"]
-            self._stage = STAGE_OF_PHASE[self._phase]
+        except Exception as error:  # an artifact may have turned the worker against its server
+            raise Failure(self._stage, "crash", f"the worker sent what cannot be read: {words(error)}") from error
+
+    def _understood(self, message: Message) -> Message:
+        if (failure := message.header.get("failure")) is not None:
+            if failure["stage"] not in get_args(Stage) or failure["symptom"] not in get_args(Symptom):
+                raise ValueError("a failure of no known kind")
+            raise Failure(**failure)
+        if (phase := message.header.get("phase")) is not None:
+            self._stage, self._phase = STAGE_OF_PHASE[phase], phase
         return message
 
     def kill(self, reason: Failure) -> None:

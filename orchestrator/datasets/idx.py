@@ -37,7 +37,12 @@ def parse(content: bytes) -> NDArray[np.uint8]:
     """Big-endian: two zeros, the type (8: unsigned bytes), the number of axes, their sizes, then the elements.
 
     Source: http://yann.lecun.com/exdb/mnist/
+
+    Raises:
+        ValueError: the content is something else, or torn.
     """
+    if content[:3] != b"\0\0\x08" or len(content) < 4:
+        raise ValueError("not a file of unsigned bytes in the idx format")
     axes = content[3]
     sizes = np.frombuffer(content, ">u4", axes, offset=4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(tuple(sizes))

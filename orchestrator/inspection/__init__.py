@@ -7,7 +7,6 @@ library that it belongs to, which its module imports only then.
 
 import importlib
 import pkgutil
-import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Protocol, cast
@@ -57,7 +56,7 @@ def members(artifact: Path) -> tuple[str, ...]:
     Raises:
         CaseFailure: (load, refused) the archive is out of bounds, see runner_api.v1.archives.
     """
-    if not zipfile.is_zipfile(artifact):
+    if not archives.is_archive(artifact):
         return ()
     try:
         return archives.check(artifact)

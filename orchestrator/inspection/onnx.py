@@ -1,6 +1,5 @@
 """Models in ONNX."""
 
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from orchestrator.artifacts import JSON
 from orchestrator.inspection import operators
+from runner_api.v1 import archives
 
 _FIRST_FIELD = b"\x08"
 """A message begins with its field of the lowest number; a model's is `ir_version`, field 1, a varint."""
@@ -15,7 +15,7 @@ _FIRST_FIELD = b"\x08"
 
 def recognises(artifact: Path) -> bool:
     """A message of protobuf says no more of itself than how it begins."""
-    if not artifact.is_file() or zipfile.is_zipfile(artifact):
+    if not artifact.is_file() or archives.is_archive(artifact):
         return False
     with artifact.open("rb") as file:
         return file.read(1) == _FIRST_FIELD

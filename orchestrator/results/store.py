@@ -203,7 +203,7 @@ def _parse(text: bytes, kind: type[RecordT], where: str) -> RecordT:
 def _schema_version(text: bytes) -> int | None:
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     version = content.get("schema_version") if isinstance(content, dict) else None
     return version if isinstance(version, int) else None

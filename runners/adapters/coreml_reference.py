@@ -24,6 +24,10 @@ from runners.adapters import Array, Arrays, Placement, TensorSpec, _archive
 from runners.adapters._batches import joined
 from runners.adapters._mil import package, program
 from runners.adapters._mil.inputs import Input, cut, read_inputs
+from runners.failure import words
+
+# What reading a program raises in which a part is missing or is something else.
+_DAMAGE = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 FORMATS = ("coreml",)
 MEASURES = False
@@ -54,8 +58,10 @@ def load(path: Path, device: str, threads: int) -> "Model":
     del device  # there is one
     torch.set_num_threads(threads)
     with package.opened(path) as opened:
-        loaded = program.load_program(opened)
-        return Model(loaded, read_inputs(opened.specification))
+        try:
+            return Model(program.load_program(opened), read_inputs(opened.specification))
+        except _DAMAGE as error:
+            raise package.refusal(f"the ML Program does not hold together ({words(error)})") from error
 
 
 class Model:

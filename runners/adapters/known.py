@@ -50,7 +50,7 @@ def load(path: Path, device: str, threads: int) -> "KnownModel":  # noqa: ARG001
     """
     try:
         document = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _refused(words(error)) from error
     is_known = isinstance(document, dict) and set(document) - _OPTIONAL == _NEEDED
     if not is_known or not all(type(value) is int and value >= 0 for value in document.values()):

@@ -43,6 +43,14 @@ class ArchiveError(ValueError):
     """The archive is none, is damaged, or breaks a bound; the message is one line that does not name the file."""
 
 
+def is_archive(file: Path) -> bool:
+    """Whether it calls itself a zip archive, be it one that is refused."""
+    try:
+        return zipfile.is_zipfile(file)
+    except zipfile.BadZipFile:  # one of several disks
+        return True
+
+
 @contextmanager
 def opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     """The archive, open for reading, when all that its index says is within bounds.

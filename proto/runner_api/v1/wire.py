@@ -22,6 +22,8 @@ ARTIFACT_WANTED = "wanted"
 LOCAL_OWNER = "local"
 """Who puts artifacts without a certificate; a runner keeps each owner's in a folder of that name in its store."""
 
+_DTYPES = frozenset(np.dtype(code).name for code in "?bBhHiIlLqQefdFD")
+
 Tensors = dict[str, NDArray[Any]]
 
 
@@ -66,10 +68,11 @@ def join(chunks: Iterable[api.TensorChunk], most_bytes: int = BATCH_BYTES) -> It
 
 def _tensor(pieces: list[api.TensorChunk]) -> NDArray[Any]:
     first = pieces[0]
-    try:
-        dtype = np.dtype(first.dtype).newbyteorder("<")
-    except TypeError as error:
-        raise ValueError(f"tensor '{first.name}' has the unknown dtype '{first.dtype}'") from error
+    if first.dtype not in _DTYPES:
+        raise ValueError(f"tensor {first.name[:80]!r} has the unknown dtype {first.dtype[:80]!r}")
+    if min(first.shape, default=0) < 0:
+        raise ValueError(f"tensor {first.name[:80]!r} has an axis of negative size")
+    dtype = np.dtype(first.dtype).newbyteorder("<")
     return np.frombuffer(b"".join(piece.data for piece in pieces), dtype).reshape(tuple(first.shape))
 
 

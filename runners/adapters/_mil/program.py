@@ -2,7 +2,7 @@
 
 import inspect
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +11,7 @@ from coremltools.proto import MIL_pb2
 
 from runners.adapters._mil.constants import Constants
 from runners.adapters._mil.operators import OPERATORS
-from runners.adapters._mil.package import Package
+from runners.adapters._mil.package import Package, refusal
 from runners.adapters._mil.tensors import Declaration, Value, declaration
 from runners.failure import Failure, unexpected
 
@@ -145,6 +145,28 @@ def unsupported(operation: MIL_pb2.Operation) -> str | None:
     return f"{name} with the argument {foreign[0]}" if foreign else None
 
 
+def check_names(block: Block, outer: set[str]) -> None:
+    """Every name that is read was given or made before.
+
+    Raises:
+        Failure: (load, refused) one that was not.
+    """
+    known = outer.union(block.inputs, block.constants)
+
+    def require(names: Iterable[str]) -> None:
+        for name in names:
+            if name not in known:
+                raise refusal(f"the ML Program reads {name[:80]!r}, which nothing in it makes")
+
+    for step in block.steps:
+        for names in step.arguments.values():
+            require(names)
+        for inner in step.blocks:
+            check_names(inner, known)
+        known.update(result.name for result in step.results)
+    require(block.outputs)
+
+
 @dataclass(frozen=True)
 class Program:
     """The main function of an ML Program."""
@@ -179,4 +201,6 @@ def load_program(package: Package) -> Program:
             "unsupported-operator",
             f"coreml-reference has no operator {', '.join(unknown)}: run this case on a Mac",
         )
-    return Program(load_block(block, Constants(package)), len(known))
+    loaded = load_block(block, Constants(package))
+    check_names(loaded, {feature.name for feature in package.specification.description.input})
+    return Program(loaded, len(known))
