@@ -23,6 +23,7 @@ from orchestrator.launch import docker as launcher_module
 from orchestrator.launch import images
 from orchestrator.launch.docker import DockerLauncher
 from orchestrator.runtimes import RUNNERS, RunnerKind
+from runners.sandbox import landlock_abi
 
 pytestmark = pytest.mark.docker
 
@@ -64,6 +65,7 @@ def test_engine_enforces_every_hardening(null_runner: Container, engine: docker.
     assert host["MemorySwap"] in (host["Memory"], -1)  # -1: this kernel does not account swap
     assert host["Init"] is True
     assert host["AutoRemove"] is True
+    assert [(limit["Name"], limit["Hard"]) for limit in host["Ulimits"]] == [("core", 0)]
     assert host["Tmpfs"] == {"/tmp": "size=1073741824,mode=1777"}
     assert {mount["Type"]: mount["Destination"] for mount in attributes["Mounts"]} == {
         "bind": "/run/portbench",
@@ -87,6 +89,9 @@ def test_process_inside_has_no_rights_and_no_network(null_runner: Container) -> 
     ]
     assert inside(null_runner, "ls /sys/class/net") == "lo\nexit 0"
     assert inside(null_runner, "tail -n +2 /proc/net/route") == "exit 0"
+    assert inside(null_runner, "ulimit -c") == "0\nexit 0"
+    landlock = "python -c 'from runners.sandbox import landlock_abi; print(landlock_abi())'"
+    assert inside(null_runner, landlock) == f"{landlock_abi()}\nexit 0"  # the engine lets workers have it
 
 
 def test_root_is_read_only_and_the_store_is_not(null_runner: Container) -> None:
