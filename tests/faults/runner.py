@@ -9,6 +9,8 @@ from orchestrator.endpoint import Endpoint
 from orchestrator.inventory import Inventory
 from orchestrator.launch.readiness import wait_until_serving
 
+ROOT = Path(__file__).parents[2]
+
 
 class Standing:
     """One of ONNX Runtime at a Unix socket in `folder`; use as a context, in which it may end and start anew."""
@@ -30,8 +32,8 @@ class Standing:
     def start(self, version: str = "") -> None:
         """It is up when this returns."""
         files = [str(self._folder / name) for name in ("log", "s", "store")]
-        command = [sys.executable, "-P", "-m", "tests.faults.recorded", *files, *([version] if version else [])]
-        process = self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        command = [sys.executable, "-m", "tests.faults.recorded", *files, *([version] if version else [])]
+        process = self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
         wait_until_serving(Endpoint(f"unix:{files[1]}"), 60, lambda: None if process.poll() is None else "it ended")
 
     def kill(self) -> None:
