@@ -65,6 +65,13 @@ RunnersOption = Annotated[
 LauncherOption = Annotated[
     LauncherName, typer.Option(help="Containers, plain processes, or containers where a Docker engine answers.")
 ]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        help="An .onnx, .keras or .pt2 file, an .mlpackage or a SavedModel folder, or package.module:function.",
+        metavar="MODEL",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -304,6 +311,36 @@ def inspect(
 
 
 @app.command()
+def convert(
+    model: ModelArgument,
+    to: Annotated[str, typer.Option(help="Formats, with commas between.")] = "onnx,coreml",
+    precision: Annotated[str, typer.Option(help="Precisions, with commas between.")] = "float32",
+    out: Annotated[Path, typer.Option(help="Folder for the files.", metavar="DIR")] = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a model to other formats, each in a process of its own, and write the files.
+
+    Exit code 0: all are there. 1: a conversion failed. 2: a mistake in what was asked.
+    """
+    from orchestrator import own
+    from orchestrator.artifacts import Cache
+    from orchestrator.errors import CaseFailure
+    from orchestrator.own import conversions
+    from orchestrator.report import conversions as report
+
+    pairs = conversions.wanted(_names(to), _names(precision))
+    reference, cache = own.parse(model), Cache()
+    try:
+        brought = own.bring(cache, reference)
+    except CaseFailure as failure:
+        raise UsageError(f"{model}: {failure.message}") from None
+    found = list(conversions.convert_all(cache, brought, pairs, out))
+    _print_json(report.as_objects(found)) if as_json else _print(report.as_table(found))
+    if any(isinstance(each.result, CaseFailure) for each in found):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
 def environment(
     folder: Annotated[Path, typer.Argument(help="Folder of a campaign.", metavar="DIR")],
     other: Annotated[
@@ -417,10 +454,15 @@ def _share(text: str) -> float:
     return share
 
 
+def _names(text: str) -> list[str]:
+    """What stands between commas, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
 def _conditions(text: str) -> "list[Condition]":
     from orchestrator.results.pairs import Condition
 
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = _names(text)
     for name in names:
         if name not in set(Condition):
             raise UsageError(f"--across {name}: unknown; choose from {', '.join(Condition)}")

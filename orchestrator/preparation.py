@@ -8,6 +8,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,18 @@ class Inputs:
     sha256: str
     labels: NDArray[np.int64]
     details: dict[str, JSON]
+
+
+class Stored(Protocol):
+    """An .npz archive of inputs, named as a model's, samples first."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
 
 
 def prepare_inputs(cache: Cache, origin: Origin, test_samples: int | None = None) -> Inputs:
@@ -174,7 +187,7 @@ def source_answers(
     cache: Cache,
     source: Artifact,
     source_framework: str,
-    inputs: Inputs | Artifact,
+    inputs: Stored,
     place: Workplace = BUILD_HOST,
 ) -> dict[str, NDArray[np.float32]]:
     """What the source framework itself, asked at `place`, answers to all of `inputs`, by output name.

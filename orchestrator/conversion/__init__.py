@@ -29,11 +29,16 @@ CONVERSIONS = {
         distributions={
             "keras": ("keras", "onnx", "tensorflow", "tf2onnx"),
             "pytorch": ("onnx", "onnxscript", "torch"),
+            "tensorflow": ("onnx", "tensorflow", "tf2onnx"),
         },
     ),
     "coreml": Conversion(
         precisions=("float32", "float16"),
-        distributions={"keras": ("coremltools", "keras", "tensorflow"), "pytorch": ("coremltools", "torch")},
+        distributions={
+            "keras": ("coremltools", "keras", "tensorflow"),
+            "pytorch": ("coremltools", "torch"),
+            "tensorflow": ("coremltools", "tensorflow"),
+        },
     ),
     "tflite": Conversion(
         precisions=("float32", "float16"),

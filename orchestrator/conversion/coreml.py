@@ -16,6 +16,7 @@ from unittest import mock
 from orchestrator.artifacts import JSON, pack_directory
 from orchestrator.conversion import telling_unsupported_operators
 from orchestrator.inspection import coreml as inspection
+from runner_api.v1 import archives
 
 _POWERS_OF_TWO = {2**exponent for exponent in range(10)}
 _OF_THE_STUDY = {1, 5, 10, 50, 100, 128, 150, 200, 250, 300, 350, 400, 450, 500}
@@ -23,12 +24,16 @@ BATCH_SIZES = tuple(sorted(_POWERS_OF_TWO | _OF_THE_STUDY))
 """Packages take these, one by one: in a range all but one size would be kept off the neural engine."""
 
 _UNKNOWN = re.compile(r"(PyTorch convert function|Conversion) for (TF )?op '[^']*' not implemented")
-_UNNEEDED = {"keras": ("torch", "sklearn"), "pytorch": ("tensorflow", "sklearn")}
+_UNNEEDED = {
+    "keras": ("torch", "sklearn"),
+    "pytorch": ("tensorflow", "sklearn"),
+    "tensorflow": ("torch", "sklearn"),
+}
 """coremltools imports every framework that it finds, which takes longer than the conversion."""
 
 
 def convert(*, source_framework: str, source: str, target: str, precision: str) -> dict[str, JSON]:
-    """Writes `target`, a packed .mlpackage: input `input`, output `output_0` in float32, `BATCH_SIZES` to choose from.
+    """Writes `target`, a packed .mlpackage with `BATCH_SIZES` to choose from; one output is `output_0` in float32.
 
     It computes, and stores weights, in `precision`. A network with which the converter cannot do that gets a batch of
     1, and the facts say why.
@@ -39,19 +44,16 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
     for name in _UNNEEDED[source_framework]:
         sys.modules[name] = None  # type: ignore[assignment]  # Python's way to say that there is no such module
     import coremltools as ct
-    import numpy as np
 
     options = {
         "convert_to": "mlprogram",
         "minimum_deployment_target": ct.target.macOS13,
-        "outputs": [ct.TensorType(dtype=np.float32)],
         "compute_precision": {"float32": ct.precision.FLOAT32, "float16": ct.precision.FLOAT16}[precision],
         "skip_model_load": True,
         "pass_pipeline": _passes(),
     }
-    from_framework = _from_keras if source_framework == "keras" else _from_pytorch
     with telling_unsupported_operators(_UNKNOWN):
-        package, conversion_ns, reasons = _with_most_batches(partial(from_framework, source, options))
+        package, conversion_ns, reasons = _with_most_batches(partial(_FROM[source_framework], source, options))
     specification = _normalised(package.get_spec())
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "model.mlpackage"
@@ -99,13 +101,63 @@ def _from_keras(source: str, options: dict[str, Any], batch_sizes: Sequence[int]
     batch = batch_sizes[0] if len(batch_sizes) == 1 else None
     signature = [tf.TensorSpec((batch, *given.shape[1:]), given.dtype, name=given.name) for given in model.inputs]
     with _loops_without_bound():
-        function = tf.function(lambda *inputs: model(*inputs, training=False)).get_concrete_function(*signature)
-    inputs = [
-        ct.TensorType(given.name, _shapes(given.shape, batch_sizes), given.dtype.as_numpy_dtype) for given in signature
-    ]
+        function = tf.function(keras_source.call(model)).get_concrete_function(*signature)
+    inputs = _inputs([(given.name, given.shape, given.dtype.as_numpy_dtype) for given in signature], batch_sizes)
+    outputs = _outputs_of(function)
     begin_ns = time.perf_counter_ns()
-    package = ct.convert([function], source="tensorflow", inputs=inputs, **options)
+    package = ct.convert([function], source="tensorflow", inputs=inputs, outputs=outputs, **options)
     return package, time.perf_counter_ns() - begin_ns
+
+
+def _from_savedmodel(source: str, options: dict[str, Any], batch_sizes: Sequence[int]) -> tuple[Any, int]:
+    """The same of the signature that a SavedModel serves."""
+    import coremltools as ct
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        archives.unpack(Path(source), Path(folder))
+        model = tf.saved_model.load(folder)  # which holds the function's variables
+        served = model.signatures["serving_default"]
+        named = sorted(served.structured_input_signature[1].items())
+        inputs = _inputs([(name, given.shape, given.dtype.as_numpy_dtype) for name, given in named], batch_sizes)
+        outputs = _outputs_of(served)
+        begin_ns = time.perf_counter_ns()
+        package = ct.convert([served], source="tensorflow", inputs=inputs, outputs=outputs, **options)
+        return package, time.perf_counter_ns() - begin_ns
+
+
+def _inputs(given: list[tuple[str, Sequence[int], Any]], batch_sizes: Sequence[int]) -> list[Any]:
+    """Of (name, shape, dtype), with these batch sizes; of several inputs Core ML takes a range of them only."""
+    import coremltools as ct
+    import numpy as np
+
+    several = len(given) > 1 and len(batch_sizes) > 1
+    batch = ct.RangeDim(batch_sizes[0], batch_sizes[-1], symbol="batch") if several else None
+
+    def shapes(shape: Sequence[int]) -> Any:
+        return (batch, *shape[1:]) if several else _shapes(shape, batch_sizes)
+
+    def kind(dtype: Any) -> Any:  # Core ML has one type of whole numbers
+        return np.int32 if np.dtype(dtype).kind in "iu" else dtype
+
+    return [ct.TensorType(name, shapes(shape), kind(dtype)) for name, shape, dtype in given]
+
+
+def _outputs_of(function: Any) -> list[Any] | None:
+    """Of a TensorFlow function, in its order: of several the converter wants to be told the names."""
+    flat = function.outputs
+    names = [output.name.partition(":")[0] for output in flat] if len(flat) > 1 else [None]
+    return _outputs([output.dtype.name for output in flat], names)
+
+
+def _outputs(dtypes: list[str], names: Sequence[str | None]) -> list[Any] | None:
+    """In float32 where all are numbers with a fraction; else as the converter has them."""
+    import coremltools as ct
+    import numpy as np
+
+    if not all("float" in dtype for dtype in dtypes):
+        return None
+    return [ct.TensorType(name, dtype=np.float32) for name in names]
 
 
 def _shapes(shape: Sequence[int], batch_sizes: Sequence[int]) -> Any:
@@ -161,17 +213,21 @@ def _from_pytorch(source: str, options: dict[str, Any], batch_sizes: Sequence[in
             return super().call_function(target, args, kwargs)
 
     program = pytorch_source.load(source)
+    placed = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
+    if all(isinstance(node.meta["val"].shape[0], int) for node in placed):
+        batch_sizes = [placed[0].meta["val"].shape[0]]
     examples = tuple(tensor[: batch_sizes[0]] for tensor in program.example_inputs[0])
     traceable = Traceable(program)
     traced = torch.jit.trace(traceable, examples, check_trace=False)
     if len(batch_sizes) > 1:
         others = tuple(torch.cat([example] * 2) for example in examples)
         torch.testing.assert_close(traced(*others), traceable(*others))
-    inputs = [
-        ct.TensorType("input", _shapes(example.shape, batch_sizes), example.numpy().dtype) for example in examples
-    ]
+    names = [node.name for node in placed] if len(placed) > 1 else ["input"]
+    given = [(name, example.shape, example.numpy().dtype) for name, example in zip(names, examples, strict=True)]
+    answers = torch.utils._pytree.tree_leaves(traceable(*examples))
+    outputs = _outputs([str(answer.dtype) for answer in answers], [None] * len(answers))
     begin_ns = time.perf_counter_ns()
-    package = ct.convert(traced, inputs=inputs, **options)
+    package = ct.convert(traced, inputs=_inputs(given, batch_sizes), outputs=outputs, **options)
     return package, time.perf_counter_ns() - begin_ns
 
 
@@ -199,3 +255,6 @@ def _fix_specification(package: Path, kind: Any) -> None:
     (model,) = package.rglob("*.mlmodel")
     saved = kind.FromString(model.read_bytes())
     model.write_bytes(saved.SerializeToString(deterministic=True))
+
+
+_FROM = {"keras": _from_keras, "pytorch": _from_pytorch, "tensorflow": _from_savedmodel}

@@ -1,13 +1,16 @@
 """To ONNX by tf2onnx and by PyTorch's own exporter: one file, open batch, nothing in it that depends on the machine."""
 
 import re
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from orchestrator.artifacts import JSON
 from orchestrator.conversion import telling_unsupported_operators
 from orchestrator.inspection import onnx as inspection
+from runner_api.v1 import archives
 
 OPSET = 18
 """The newest that both converters write themselves."""
@@ -19,14 +22,14 @@ _UNKNOWN = re.compile(
 
 
 def convert(*, source_framework: str, source: str, target: str, precision: str) -> dict[str, JSON]:
-    """Writes `target`: input `input`, output `output_0`, an open first axis is named `batch`.
+    """Writes `target`: a single input is `input`, outputs are `output_0` and so on, an open first axis is `batch`.
 
     Raises:
         CaseFailure: an operator without counterpart.
     """
     del precision  # there is one, see CONVERSIONS
     with telling_unsupported_operators(_UNKNOWN):
-        model, conversion_ns = _from_keras(source) if source_framework == "keras" else _from_pytorch(source)
+        model, conversion_ns = _FROM[source_framework](source)
         _normalise(model)
         structure = inspection.of_model(model)
     Path(target).write_bytes(model.SerializeToString(deterministic=True))
@@ -42,9 +45,28 @@ def _from_keras(source: str) -> tuple[Any, int]:
 
     model = keras_source.load(source)
     signature = [tf.TensorSpec(given.shape, given.dtype, name=given.name) for given in model.inputs]
-    function = tf.function(lambda *inputs: model(*inputs, training=False))
+    function = tf.function(keras_source.call(model))
+    return _timed(lambda: tf2onnx.convert.from_function(function, signature, opset=OPSET))
+
+
+def _from_savedmodel(source: str) -> tuple[Any, int]:
+    """The same of the signature that a SavedModel serves."""
+    import tensorflow as tf
+    import tf2onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        archives.unpack(Path(source), Path(folder))
+        model = tf.saved_model.load(folder)  # which holds the function's variables
+        served = model.signatures["serving_default"]
+        named = served.structured_input_signature[1]
+        signature = [tf.TensorSpec(given.shape, given.dtype, name) for name, given in sorted(named.items())]
+        function = tf.function(lambda *inputs: served(**dict(zip(sorted(named), inputs, strict=True))))
+        return _timed(lambda: tf2onnx.convert.from_function(function, signature, opset=OPSET))
+
+
+def _timed(convert_: Callable[[], tuple[Any, Any]]) -> tuple[Any, int]:
     begin_ns = time.perf_counter_ns()
-    converted, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
+    converted, _ = convert_()
     conversion_ns = time.perf_counter_ns() - begin_ns
     _name_constants(converted.graph)
     return converted, conversion_ns
@@ -80,7 +102,8 @@ def _from_pytorch(source: str) -> tuple[Any, int]:
 def _normalise(model: Any) -> None:
     """Uniform names; no notes of the converter, which hold counters of its process and paths of its machine."""
     graph = model.graph
-    _rename(graph, {graph.input[0].name: "input"} | {value.name: f"output_{i}" for i, value in enumerate(graph.output)})
+    names = {value.name: f"output_{index}" for index, value in enumerate(graph.output)}
+    _rename(graph, names | ({graph.input[0].name: "input"} if len(graph.input) == 1 else {}))
     for value in (*graph.input, *graph.output):
         for dimension in value.type.tensor_type.shape.dim[:1]:
             if dimension.dim_param:
@@ -98,3 +121,6 @@ def _rename(graph: Any, names: dict[str, str]) -> None:
     for node in inspection.nodes(graph):
         for values in (node.input, node.output):
             values[:] = [names.get(name, name) for name in values]
+
+
+_FROM = {"keras": _from_keras, "pytorch": _from_pytorch, "tensorflow": _from_savedmodel}

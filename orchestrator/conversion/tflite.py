@@ -52,10 +52,16 @@ def _converted(model: Any, batch: int | None, precision: str) -> tuple[bytes, di
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+    from orchestrator.zoo import keras_source
+
     signature = [tf.TensorSpec((batch, *given.shape[1:]), given.dtype, name=given.name) for given in model.inputs]
-    function = tf.function(lambda *inputs: {"output_0": model(*inputs, training=False)})
+    answers = keras_source.call(model)
+
+    def named(*inputs: Any) -> dict[str, Any]:
+        return {f"output_{index}": answer for index, answer in enumerate(tf.nest.flatten(answers(*inputs)))}
+
     # Else the weights become variables of the interpreter, which are not in the artifact.
-    frozen = convert_variables_to_constants_v2(function.get_concrete_function(*signature))
+    frozen = convert_variables_to_constants_v2(tf.function(named).get_concrete_function(*signature))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if precision == "float16":

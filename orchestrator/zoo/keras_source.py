@@ -3,6 +3,7 @@
 import json
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,10 @@ def train(
 def answer(*, source: str, inputs: str, target: str) -> dict[str, JSON]:
     """Writes the answers of the .keras file `source` to every sample of `inputs` to the archive `target`."""
     model = load(source)
-    np.savez(target, output_0=model.predict(np.load(inputs)["input"], verbose=0))
+    with np.load(inputs) as archive:
+        given = [archive[name] for name in archive.files]
+    answers = tf.nest.flatten(model.predict(given[0] if len(given) == 1 else given, verbose=0))
+    np.savez(target, **{f"output_{index}": answer for index, answer in enumerate(answers)})
     return {}
 
 
@@ -85,6 +89,24 @@ def load(path: str) -> keras.Model:
         named = Path(folder) / "model.keras"  # Keras goes by the ending
         named.symlink_to(Path(path).resolve())
         return keras.saving.load_model(named, compile=False, safe_mode=True)
+
+
+def call(model: keras.Model) -> Callable[..., Any]:
+    """The model in inference as a function of its inputs, in their order."""
+    return lambda *inputs: model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+
+
+def store(model: keras.Model, target: Path) -> None:
+    """Writes a .keras file without dates: equal models give equal bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "model.keras"
+        model.save(saved)
+        with zipfile.ZipFile(saved) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+    metadata = json.loads(files["metadata.json"])
+    del metadata["date_saved"]
+    files["metadata.json"] = json.dumps(metadata).encode()
+    write_archive(target, files)
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -124,22 +146,15 @@ def _optimizer(hyper: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimize
 
 
 def _export(model: keras.Model, target: Path) -> int:
-    """Without optimizer state, which a copy that was never compiled does not have, and without dates.
+    """Without optimizer state, which a copy that was never compiled does not have.
 
     Returns:
         The size that it has with the optimizer's state.
     """
     copy = type(model).from_config(model.get_config())  # clone_model would compile it, too
     copy.set_weights(model.get_weights())
+    store(copy, target)
     with tempfile.TemporaryDirectory() as folder:
-        saved, whole = Path(folder) / "model.keras", Path(folder) / "whole.keras"
-        copy.save(saved)
+        whole = Path(folder) / "whole.keras"
         model.save(whole)
-        with zipfile.ZipFile(saved) as archive:
-            files = {name: archive.read(name) for name in archive.namelist()}
-        bytes_with_optimizer = whole.stat().st_size
-    metadata = json.loads(files["metadata.json"])
-    del metadata["date_saved"]
-    files["metadata.json"] = json.dumps(metadata).encode()
-    write_archive(target, files)
-    return bytes_with_optimizer
+        return whole.stat().st_size

@@ -47,7 +47,8 @@ def train(
     course = _fit(model, samples, hyper, budget)
     trained_s = budget.spent_s
     with failing_at(Stage.EXPORT):
-        _export(model.eval(), samples.inputs("test"), Path(target))
+        # The example, which goes into the archive, tells nothing of the data.
+        exported = export(model.eval(), (torch.from_numpy(np.zeros_like(samples.inputs("test")[:2])),), Path(target))
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "pretrained": False,
@@ -58,12 +59,18 @@ def train(
         "train_loss": course.loss,
         "validation_accuracy": course.validation_accuracy,
         "bytes_with_optimizer": course.bytes_with_optimizer,
+        **exported,
     }
 
 
 def answer(*, source: str, inputs: str, target: str) -> dict[str, JSON]:
     """Writes the answers of the .pt2 file `source` to every sample of `inputs` to the archive `target`."""
-    np.savez(target, output_0=_answers(load(source).module(), np.load(inputs)["input"]))
+    model = load(source).module()
+    with np.load(inputs) as archive, torch.inference_mode():
+        batches = zip(*(torch.from_numpy(archive[name]).split(_ANSWER_BATCH) for name in archive.files), strict=True)
+        answered = [torch.utils._pytree.tree_leaves(model(*batch)) for batch in batches]
+    answers = (torch.cat(pieces).numpy() for pieces in zip(*answered, strict=True))
+    np.savez(target, **{f"output_{index}": answer for index, answer in enumerate(answers)})
     return {}
 
 
@@ -71,6 +78,31 @@ def load(path: str) -> torch.export.ExportedProgram:
     """The program of a .pt2 file of any name."""
     with Path(path).open("rb") as file:
         return torch.export.load(file)
+
+
+def export(model: nn.Module, examples: tuple[torch.Tensor, ...], target: Path) -> dict[str, JSON]:
+    """Writes a .pt2 file in which the first axis of all inputs is open, with these inputs in it.
+
+    It has no stack traces, which tell where portbench is installed, and one name inside: equal models give equal bytes.
+
+    Returns:
+        Nothing, or for a network that fixes that axis, which then stays as in the examples, its reason.
+    """
+    model.requires_grad_(False)
+    open_batch = tuple({0: torch.export.Dim.DYNAMIC} for _ in examples)
+    facts: dict[str, JSON] = {}
+    try:
+        program = torch.export.export(model, examples, dynamic_shapes=open_batch)
+    except Exception as error:  # a network's own code raises what it likes
+        facts["fixed_batch_because"] = " ".join(f"{type(error).__name__}: {error}".split())[:600]
+        program = torch.export.export(model, examples)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        saved = Path(folder) / "model.pt2"
+        torch.export.save(program, saved)
+        saved.replace(target)
+    return facts
 
 
 @dataclass
@@ -163,16 +195,3 @@ def _size(state: dict[str, Any]) -> int:
     file = io.BytesIO()
     torch.save(state, file)
     return file.tell()
-
-
-def _export(model: nn.Module, inputs: NDArray[Any], target: Path) -> None:
-    """Without stack traces, which tell where portbench is installed, and under one name, which the archive holds."""
-    model.requires_grad_(False)
-    example = torch.from_numpy(np.zeros_like(inputs[:2]))  # goes into the archive
-    program = torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        saved = Path(folder) / "model.pt2"
-        torch.export.save(program, saved)
-        saved.replace(target)

@@ -1,0 +1,77 @@
+"""An own model in other formats, as files that people can take elsewhere."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator import preparation
+from orchestrator.artifacts import Artifact, Cache
+from orchestrator.conversion import CONVERSIONS
+from orchestrator.errors import CaseFailure, Stage, Symptom, UsageError
+from orchestrator.own import Own
+from runner_api.v1 import archives
+
+ENDINGS = {"onnx": ".onnx", "coreml": ".mlpackage", "tflite": ".tflite"}
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One conversion: the `file` it became, or why it did not."""
+
+    format: str
+    precision: str
+    result: Artifact | CaseFailure
+    file: Path | None
+
+
+def wanted(formats: list[str], precisions: list[str]) -> list[tuple[str, str]]:
+    """Pairs of format and precision that there are.
+
+    Raises:
+        UsageError: an unknown one, or none at all.
+    """
+    for format_ in formats:
+        if format_ not in CONVERSIONS:
+            raise UsageError(f"--to {format_}: unknown; choose from {', '.join(CONVERSIONS)}")
+    known = dict.fromkeys(precision for each in CONVERSIONS.values() for precision in each.precisions)
+    for precision in precisions:
+        if precision not in known:
+            raise UsageError(f"--precision {precision}: unknown; choose from {', '.join(known)}")
+    pairs = [
+        (name, precision) for name in formats for precision in precisions if precision in CONVERSIONS[name].precisions
+    ]
+    if not pairs:
+        raise UsageError(f"{', '.join(formats)} has no precision {', '.join(precisions)}; ask for float32 too")
+    return pairs
+
+
+def convert_all(cache: Cache, own: Own, pairs: list[tuple[str, str]], out: Path) -> Iterator[Conversion]:
+    """Each conversion as it ends; files are written into the folder `out`, over those of that name."""
+    out.mkdir(parents=True, exist_ok=True)
+    for format_, precision in pairs:
+        file = out / f"{own.name}{'' if precision == 'float32' else f'-{precision}'}{ENDINGS[format_]}"
+        try:
+            made = _converted(cache, own, format_, precision)
+        except CaseFailure as failure:
+            yield Conversion(format_, precision, failure, None)
+        else:
+            _write(made, file)
+            yield Conversion(format_, precision, made, file)
+
+
+def _converted(cache: Cache, own: Own, format_: str, precision: str) -> Artifact:
+    if own.source_framework not in CONVERSIONS[format_].distributions and format_ != own.artifact.format:
+        sources = ", ".join(CONVERSIONS[format_].distributions)
+        message = f"nothing converts {own.artifact.format} to {format_}; bring the model from {sources}"
+        raise CaseFailure(Stage.CONVERT, Symptom.REFUSED, message)
+    return preparation.convert(cache, own.artifact, own.source_framework, format_, precision)
+
+
+def _write(made: Artifact, file: Path) -> None:
+    """A Core ML package as the folder that Apple's tools open."""
+    if made.format == "coreml":
+        shutil.rmtree(file, ignore_errors=True)
+        archives.unpack(made.path, file)
+    else:
+        shutil.copyfile(made.path, file)

@@ -1,0 +1,137 @@
+"""What an own model is fed with: the user's arrays, those that its function gave, or arrays made from its signature."""
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.artifacts import JSON, Cache, key_of
+from orchestrator.errors import CaseFailure, Stage, Symptom, UsageError
+from orchestrator.own import Own, Tensor
+
+LABELS = "labels"
+"""Name, in an archive of inputs, of an array of the right classes."""
+
+SYNTHETIC = "synthetic"
+"""Name of the data that stands for none."""
+
+FREE_SIZE = 16
+"""Of an axis that the model leaves open, other than that of the samples."""
+
+_CLASSES = 2
+"""Made-up whole numbers are below this: they may be indices into a table of unknown length."""
+
+_BYTES_PER_CHARACTER = 4
+
+
+@dataclass(frozen=True)
+class Given:
+    """An .npz archive of inputs, named as the model's, samples first; `name` says where they are from."""
+
+    name: str
+    path: Path
+    sha256: str
+    labels: NDArray[Any] | None
+    details: dict[str, JSON]
+
+
+def prepare(cache: Cache, own: Own, given: Path | None, samples: int, seed: int) -> Given:
+    """The arrays of the archive `given`, else those that the model came with, else `samples` made-up ones.
+
+    Raises:
+        UsageError: `given` is no .npz archive of arrays.
+        CaseFailure: (train, refused) its arrays do not fit the model.
+    """
+    source = given or own.made_inputs
+    arrays, labels = _read(source) if source else (synthetic(own.inputs, samples, seed), None)
+    fitting = fit(own.inputs, arrays, labels)
+    name = given.name if given else "its function's" if source else SYNTHETIC
+
+    def make(target: Path) -> dict[str, JSON]:
+        with target.open("wb") as file:
+            np.savez(file, allow_pickle=False, **fitting)
+        return {"shapes": {name: list(array.shape) for name, array in fitting.items()}}
+
+    made = cache.once(key_of("own inputs", _digest(fitting)), "npz", "float32", make)
+    return Given(name, made.path, made.sha256, labels, made.details)
+
+
+def synthetic(tensors: tuple[Tensor, ...], samples: int, seed: int) -> dict[str, NDArray[Any]]:
+    """Arrays that fit: normal numbers, zeros and ones, or words; equal for an equal seed.
+
+    Axes whose free sizes have one name are of one length; a fixed first axis keeps its length.
+    """
+    generator = np.random.default_rng(seed)
+    return {each.name: _synthetic(each, samples, generator) for each in tensors}
+
+
+def _synthetic(tensor: Tensor, samples: int, generator: np.random.Generator) -> NDArray[Any]:
+    first, *others = tensor.shape or (None,)
+    shape = (first or samples, *(size or FREE_SIZE for size in others))
+    kind = np.dtype(tensor.dtype).kind
+    if kind == "f":
+        return generator.standard_normal(shape).astype(tensor.dtype)
+    if kind in "iu":
+        return generator.integers(0, _CLASSES, shape).astype(tensor.dtype)
+    if kind == "b":
+        return generator.integers(0, 2, shape).astype(bool)
+    words = np.array(["a", "longer", "text"])
+    return words[generator.integers(0, len(words), shape)]
+
+
+def fit(
+    tensors: tuple[Tensor, ...], arrays: dict[str, NDArray[Any]], labels: NDArray[Any] | None
+) -> dict[str, NDArray[Any]]:
+    """The arrays in the order of the model's inputs; one array fits one input whatever their names.
+
+    Raises:
+        CaseFailure: (train, refused) a name, dtype, shape or length is another one.
+    """
+    names = [each.name for each in tensors]
+    if len(names) == len(arrays) == 1:
+        arrays = {names[0]: next(iter(arrays.values()))}
+    if sorted(arrays) != sorted(names):
+        raise _refused(f"the model takes the inputs {', '.join(names)}, given are {', '.join(arrays) or 'none'}")
+    for tensor in tensors:
+        _require(tensor, arrays[tensor.name])
+    lengths = {len(array) for array in (*arrays.values(), *(() if labels is None else (labels,)))}
+    if len(lengths) != 1:
+        raise _refused(f"the arrays have {' and '.join(map(str, sorted(lengths)))} samples; give each as many")
+    return {name: arrays[name] for name in names}
+
+
+def _require(tensor: Tensor, array: NDArray[Any]) -> None:
+    wanted, found = np.dtype(tensor.dtype), array.dtype
+    same = found.kind == "U" if wanted.kind == "U" else found == wanted
+    fits = len(tensor.shape) == array.ndim and all(
+        size in (None, given) for size, given in zip(tensor.shape[1:], array.shape[1:], strict=True)
+    )
+    if not (same and fits and array.size):
+        shape = str(tensor.shape).replace("None", "any")
+        raise _refused(f"the model takes '{tensor.name}' as {tensor.dtype} {shape}, given is {found} {array.shape}")
+
+
+def _digest(arrays: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _read(archive: Path) -> tuple[dict[str, NDArray[Any]], NDArray[Any] | None]:
+    try:
+        with np.load(archive, allow_pickle=False) as members:
+            arrays = {name: np.ascontiguousarray(members[name]) for name in members.files}
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        found = " ".join(str(error).split())[:300]
+        raise UsageError(f"{archive}: no .npz archive of plain arrays ({found}); write one with numpy.savez") from None
+    labels = arrays.pop(LABELS, None)
+    return arrays, labels
+
+
+def _refused(found: str) -> CaseFailure:
+    return CaseFailure(Stage.TRAIN, Symptom.REFUSED, f"{found}; give inputs that fit")

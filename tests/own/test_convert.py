@@ -1,0 +1,84 @@
+"""`portbench convert`, as a user types it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from tests.own import factories
+
+FUNCTIONS = "tests.own.factories"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def convert(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("portbench")), "convert", *arguments],
+        env=os.environ | {"PORTBENCH_CACHE": str(cache)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_torch_module_of_a_function_becomes_files_that_answer_as_it_does(cache: Path, tmp_path: Path) -> None:
+    ended = convert(
+        cache, f"{FUNCTIONS}:two_inputs", "--precision", "float32,float16", "--out", str(tmp_path), "--json"
+    )
+    made: list[dict[str, Any]] = json.loads(ended.stdout)
+    assert ended.returncode == 0, ended.stderr
+    assert [(each["format"], each["precision"], Path(each["file"]).name) for each in made] == [
+        ("onnx", "float32", "two_inputs.onnx"),
+        ("coreml", "float32", "two_inputs.mlpackage"),
+        ("coreml", "float16", "two_inputs-float16.mlpackage"),
+    ]
+    assert made[1]["details"]["batch_sizes"] == [1, 512]
+    model, examples = factories.two_inputs()
+    wanted = model(**examples)
+    session = onnxruntime.InferenceSession(tmp_path / "two_inputs.onnx")
+    answers = session.run(None, {name: tensor.numpy() for name, tensor in examples.items()})
+    for expected, answer in zip(wanted, answers, strict=True):
+        np.testing.assert_allclose(answer, expected.detach().numpy(), atol=1e-6)
+
+
+def test_a_savedmodel_is_converted_and_what_cannot_be_is_said(cache: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "doubler"
+    subprocess.run(
+        [sys.executable, "-c", f"from {FUNCTIONS} import savedmodel; savedmodel({str(saved)!r})"], cwd=ROOT, check=True
+    )
+    ended = convert(cache, str(saved), "--to", "onnx,tflite", "--out", str(tmp_path))
+    assert ended.returncode == 1
+    assert "tflite float32: convert refused: nothing converts savedmodel to tflite" in " ".join(ended.stdout.split())
+    session = onnxruntime.InferenceSession(tmp_path / "doubler.onnx")
+    given = np.arange(8, dtype=np.float32).reshape(2, 4)
+    doubled, summed = session.run(["output_0", "output_1"], {"input": given})
+    np.testing.assert_allclose(doubled, given * 2)
+    np.testing.assert_allclose(summed, given @ np.ones((4, 2)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nothing.onnx",), "nothing.onnx: there is no such file"),
+        ((f"{FUNCTIONS}:raises",), "FileNotFoundError: weights.bin is not here"),
+        ((f"{FUNCTIONS}:onnx_alone", "--to", "onyx"), "--to onyx: unknown; choose from"),
+        ((f"{FUNCTIONS}:onnx_alone", "--precision", "int3"), "--precision int3: unknown; choose from"),
+    ],
+)
+def test_a_mistake_is_one_line(cache: Path, arguments: tuple[str, ...], words: str) -> None:
+    ended = convert(cache, *arguments)
+    assert ended.returncode == 2
+    assert words in ended.stderr
+    assert ended.stderr.count("\n") == 1
