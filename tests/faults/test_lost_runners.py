@@ -91,6 +91,7 @@ def test_a_container_that_is_killed_in_each_phase_of_a_trial_is_started_again(
 
 def test_a_worker_that_is_killed_costs_its_trial_only(begun: Campaign, on_phase: OnPhase) -> None:
     steady = []
+    before = set(psutil.Process().children(recursive=True))
 
     def kill(_target: str, phase: str) -> None:
         steady.extend([phase] if phase == "steady" else [])
@@ -105,7 +106,7 @@ def test_a_worker_that_is_killed_costs_its_trial_only(begun: Campaign, on_phase:
     expected[2] = ("timing", 1, "failed", "out-of-memory")
     assert statuses(begun) == expected
     assert "SIGKILL" in str(begun.rows()[2].message)
-    assert not psutil.Process().children(recursive=True)
+    assert set(psutil.Process().children(recursive=True)) <= before
 
 
 def test_a_runner_that_does_not_come_back_is_given_up_and_goes_on_when_resumed(begun: Campaign, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def ten_pieces(size_bytes: int, pause_s: float) -> Iterator[api.PutArtifactReque
 
 
 def test_an_upload_that_stalls_or_crawls_or_takes_too_long_is_cut_off_and_a_slow_one_is_not(tmp_path: Path) -> None:
-    patient = Bound(at_once=1, longest_s=3, waiting_s=0.5, waiting_bytes=1000)
+    patient = Bound(at_once=4, longest_s=3, waiting_s=0.5, waiting_bytes=1000)
     with uploading(tmp_path, patient) as stub:
         for requests in (ten_pieces(1000, 2), ten_pieces(10, 0.3), ten_pieces(1000, 0.4)):
             with pytest.raises(grpc.RpcError) as raised:

@@ -230,7 +230,11 @@ def test_a_trial_reads_the_device_before_and_after_and_its_memory_in_trials_for_
     memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter = SimpleNamespace(
-        FORMATS=("onnx",), MEASURES=True, devices=lambda: ["cuda:0"], load=lambda *_: ModelOnGpu()
+        FORMATS=("onnx",),
+        MEASURES=True,
+        devices=lambda: ["cuda:0"],
+        check=lambda _: None,
+        load=lambda *_: ModelOnGpu(),
     )
     states = iter([{"memory_used_bytes": 100.0}, {"memory_used_bytes": 1100.0}])
     monkeypatch.setattr(trial, "import_runtime", lambda _: adapter)
