@@ -251,7 +251,7 @@ def test_an_unreachable_runner_costs_its_cases_only(cache: Path, tmp_path: Path)
     again = portbench("report", str(folder), "--out", str(tmp_path / "elsewhere"), cache=cache)
     assert again.returncode == 0, again.stderr
     names = sorted(path.name for path in (tmp_path / "elsewhere").iterdir())
-    assert names == ["claims.json", "report.html", "report.md", "summary.csv", "summary.parquet"]
+    assert names == ["claims.json", "plots", "report.html", "report.md", "summary.csv", "summary.parquet"]
 
 
 def test_a_corrupt_artifact_in_the_cache_is_made_again(cache: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ _MORE = {
 def cases_drawn(cases: Sequence[CaseSummary]) -> list[dict[str, Any]]:
     """Of each case, in order: the columns' values, those of `_MORE`, `front` (on the Pareto front) and `source` (the
     number of the case of the source framework's own runtime in the same setting). What is null is left out."""
-    front = _pareto(cases)
+    front = pareto(cases)
     sources = {_setting(case): number for number, case in enumerate(cases) if is_source(case)}
     drawn = []
     for number, case in enumerate(cases):
@@ -55,7 +55,7 @@ def attacks_drawn(cases: Sequence[CaseSummary]) -> list[dict[str, Any]]:
     ]
 
 
-def _pareto(cases: Sequence[CaseSummary]) -> set[int]:
+def pareto(cases: Sequence[CaseSummary]) -> set[int]:
     """Numbers of the cases that no other one of the same network and batch size beats in time and accuracy."""
     groups: dict[tuple[str, int | None], list[tuple[float, float, int]]] = defaultdict(list)
     for number, case in enumerate(cases):

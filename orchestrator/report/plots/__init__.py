@@ -1,0 +1,1 @@
+"""The report's plots as PNG files: `content` chooses what is drawn, `drawing` draws it."""
