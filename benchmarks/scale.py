@@ -15,6 +15,7 @@ from orchestrator.plan import make_plan, order_trials
 from orchestrator.report import files
 from orchestrator.report import plan as plan_report
 from orchestrator.report.html.curves import Curves
+from orchestrator.report.plots.process import Drawing
 from orchestrator.report.table import table
 from orchestrator.results.schema import Campaign, Identity, Row, TimingSection
 from orchestrator.results.store import ROWS_FILE, Store
@@ -69,11 +70,12 @@ def _report() -> dict[str, Any]:
         store = write_campaign(folder)
         size_bytes = (folder / ROWS_FILE).stat().st_size
         curves = Curves()
-        rows, read_s = timed(lambda: list(curves.watch(store.rows())))
-        measured, summarise_s = timed(lambda: measure(rows))
-        cases = [case.summary for case in measured]
-        _, table_s = timed(lambda: _render(table(cases)))
-        written, write_s = timed(lambda: files.write(store.campaign, measured, curves, folder))
+        with Drawing() as drawing:
+            rows, read_s = timed(lambda: list(curves.watch(store.rows())))
+            measured, summarise_s = timed(lambda: measure(rows))
+            cases = [case.summary for case in measured]
+            _, table_s = timed(lambda: _render(table(cases)))
+            written, write_s = timed(lambda: files.write(store.campaign, measured, curves, folder, drawing))
         page_bytes = written[0].stat().st_size
     sizes = {
         "trials": len(rows),

@@ -495,18 +495,21 @@ def _show(folder: Path, out: Path, score_like_openja: bool = False) -> list[Any]
     from orchestrator.report import files
     from orchestrator.report.html.curves import Curves
     from orchestrator.report.next_command import next_command
+    from orchestrator.report.plots.process import Drawing
     from orchestrator.report.robustness import RobustnessReport
     from orchestrator.report.table import table
     from orchestrator.results.store import Store
     from orchestrator.results.summary import measure
 
     store, curves = Store.open(folder), Curves()
-    measured = measure(curves.watch(store.rows()))
-    cases = [case.summary for case in measured]
-    _print(table(cases))
-    _print(RobustnessReport(cases, score_like_openja))
-    typer.echo(f"Results: {folder}")
-    for path in files.write(store.campaign, measured, curves, out):
+    with Drawing() as drawing:
+        measured = measure(curves.watch(store.rows()))
+        cases = [case.summary for case in measured]
+        _print(table(cases))
+        _print(RobustnessReport(cases, score_like_openja))
+        typer.echo(f"Results: {folder}")
+        written = files.write(store.campaign, measured, curves, out, drawing)
+    for path in written:
         typer.echo(f"Report: {path}")
     typer.echo(f"Next: {next_command(store)}")
     return cases

@@ -15,14 +15,16 @@ from orchestrator.results.summary import CaseSummary
 _TYPES: dict[Any, pyarrow.DataType] = {int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_()}
 
 
-def write_parquet(cases: Sequence[CaseSummary], path: Path) -> None:
-    """One row per case, a column per field of `CaseSummary`; `attacks` is a list of structures."""
+def write_parquet(cases: Sequence[CaseSummary], path: Path) -> Path:
+    """One row per case, a column per field of `CaseSummary`; `attacks` is a list of structures. Returns the path."""
     parquet.write_table(_table(cases), path)
+    return path
 
 
-def write_csv(cases: Sequence[CaseSummary], path: Path) -> None:
+def write_csv(cases: Sequence[CaseSummary], path: Path) -> Path:
     """The same with empty cells for what is null, and without `attacks`."""
     csv.write_csv(_table(cases).drop_columns(["attacks"]), path)
+    return path
 
 
 def _table(cases: Sequence[CaseSummary]) -> pyarrow.Table:

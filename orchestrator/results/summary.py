@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from orchestrator.errors import Stage, Symptom
 from orchestrator.results import interference, making, statistics
@@ -205,7 +206,10 @@ def measure(rows: Iterable[Row]) -> list[Measured]:
     sources = {_setting_of(group.first): group for group in groups if is_source(group.first)}
     by_source = sorted(groups, key=lambda group: repr(_setting_of(group.first)))  # they share its resampling
     attacked_sources = _attacked_sources(groups)
-    summaries = [_summarise(group, sources.get(_setting_of(group.first)), attacked_sources) for group in by_source]
+    with threadpool_limits(
+        1
+    ):  # two threads on products this small gain nothing, and beside other work wait for each other
+        summaries = [_summarise(group, sources.get(_setting_of(group.first)), attacked_sources) for group in by_source]
     summaries += [_not_executed(row) for name, row in written.artifacts.items() if name not in executed]
     found = zip_longest(_with_making(summaries, written.artifacts.values()), by_source)
     return sorted((_measured(summary, group) for summary, group in found), key=lambda case: _order(case.summary))

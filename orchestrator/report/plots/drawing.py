@@ -1,4 +1,4 @@
-"""Draws plots as PNG files, in a process of its own: `python -m orchestrator.report.plots.drawing FOLDER < plots`.
+"""Draws plots as PNG files, in a process of its own: see `process`.
 
 Sizes are bounded whatever is drawn, and no text is read as markup: a name may hold dollar signs.
 """
@@ -167,5 +167,14 @@ def _legend(figure: Figure, series: Sequence[str], dotted: bool) -> None:
     figure.legend(handles, [f" {name}" for name in series], loc="outside lower left", ncols=2, frameon=False)
 
 
+def main() -> None:
+    """Draws what the process that started this one sends, if it sends anything."""
+    try:
+        plots, folder = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
+    except EOFError:
+        return
+    draw(plots, folder)
+
+
 if __name__ == "__main__":
-    draw(pickle.load(sys.stdin.buffer), Path(sys.argv[1]))  # noqa: S301 - from the process that started this one
+    main()
