@@ -31,7 +31,8 @@ test: setup images ## Lint, type check and test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not alone and not study"
+	$(BIN)/pytest -m alone
 
 .PHONY: test-study
 test-study: setup ## Every network of the study to every format, with hardly any training; a quarter of an hour

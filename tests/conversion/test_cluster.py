@@ -28,7 +28,7 @@ from orchestrator.robustness import AttackEntry
 from orchestrator.robustness.crafted import Source
 from orchestrator.workplace import BUILD_HOST, Files, Workplace
 from tests.conversion import behaviours
-from tests.conversion.sources import SEED, TRAINING
+from tests.sources import SEED, TRAINING
 
 ROOT = Path(__file__).resolve().parents[2]
 (FGSM,) = AttackEntry(name="fgsm", samples=20, epsilon=(0.1,)).attacks()

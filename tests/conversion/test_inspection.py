@@ -15,7 +15,7 @@ from orchestrator.artifacts import Artifact, Cache
 from orchestrator.errors import CaseFailure
 from orchestrator.inspection import inspect
 from runner_api.v1 import archives
-from tests.conversion.sources import Source
+from tests.sources import Source
 
 
 def as_a_user(artifact: Path | str, cache: Cache) -> subprocess.CompletedProcess[str]:

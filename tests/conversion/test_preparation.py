@@ -14,7 +14,7 @@ from orchestrator.artifacts import Artifact, Cache, sha256_of
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.zoo import MODELS
 from tests.conversion import behaviours
-from tests.conversion.sources import SEED, TRAINING, Source, targets
+from tests.sources import SEED, TRAINING, Source, targets
 
 PARAMETERS = {"keras": 142_346, "pytorch": 61_706}
 """Of the study."""

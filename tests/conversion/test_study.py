@@ -16,7 +16,7 @@ from orchestrator.conversion import CONVERSIONS, coreml
 from orchestrator.runtimes import RUNNERS
 from orchestrator.zoo import MODELS, Training
 from runners.adapters import import_adapter
-from tests.conversion.sources import targets
+from tests.sources import targets
 
 SAMPLES = 24
 ALWAYS = ("gru", "keras")

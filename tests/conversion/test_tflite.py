@@ -10,7 +10,7 @@ from orchestrator.artifacts import Cache
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.inspection import inspect
 from runners.adapters import litert
-from tests.conversion.sources import Source
+from tests.sources import Source
 
 
 @pytest.mark.parametrize(("precision", "weight_bytes", "tolerance"), [("float32", 4, 1e-5), ("float16", 2, 1e-2)])

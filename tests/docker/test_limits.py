@@ -34,6 +34,7 @@ APART_S = 0.005
 ContainerOf = Callable[[str], Container]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("runner", "form"), [("onnxruntime-cpu", "onnx"), ("keras-cpu", "keras"), ("pytorch-cpu", "pt2")]
 )

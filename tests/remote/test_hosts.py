@@ -19,7 +19,7 @@ from orchestrator.plan import make_plan
 from orchestrator.progress import Narrator
 from orchestrator.results.schema import Row
 from orchestrator.suite import Suite
-from tests.conversion.sources import SEED, TRAINING
+from tests.sources import SEED, TRAINING
 
 SUITE = Suite.model_validate(
     {

@@ -1,35 +1,31 @@
-"""The two LeNets, trained once for all tests."""
+"""The two LeNets, as attacks take them."""
 
 from collections.abc import Callable
 from functools import cache as once
 
 import pytest
 
-from orchestrator import preparation
 from orchestrator.artifacts import Cache
 from orchestrator.robustness.crafted import Source
-from tests.conversion.sources import SEED, TRAINING
+from tests.sources import shared_cache, trained
 
 SourceOf = Callable[[str], Source]
 
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
-    return Cache(tmp_path_factory.mktemp("cache"))
+    return shared_cache(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def source_of(cache: Cache) -> SourceOf:
-    """The session's LeNet of a source framework, trained when first asked for."""
+    """The LeNet of a source framework."""
 
-    def trained(framework: str) -> Source:
-        origin = preparation.Origin("lenet5", framework, "digits")
-        inputs = preparation.prepare_inputs(cache, origin)
-        artifact = preparation.prepare_source(cache, origin, TRAINING, SEED)
-        answers = preparation.source_answers(cache, artifact, framework, inputs)
-        return Source(cache, origin, artifact, inputs, answers["output_0"])
+    def found(framework: str) -> Source:
+        made = trained(cache, framework)
+        return Source(cache, made.origin, made.artifact, made.inputs, made.answers)
 
-    return once(trained)
+    return once(found)
 
 
 @pytest.fixture(scope="session", params=["keras", "pytorch"])

@@ -19,7 +19,7 @@ from orchestrator.cases import Attack, Norm
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.robustness import AttackEntry
 from orchestrator.robustness.crafted import Source
-from tests.conversion.sources import SEED
+from tests.sources import SEED
 
 TIMEOUT_S = 300.0
 FEW = 16

@@ -25,7 +25,7 @@ from orchestrator.recorder import Recorder
 from orchestrator.results.schema import AttackSection, Row
 from orchestrator.robustness import AttackEntry
 from orchestrator.suite import Suite
-from tests.conversion.sources import SEED, TRAINING
+from tests.sources import SEED, TRAINING
 from tests.robustness.conftest import SourceOf
 
 SUITE = {
