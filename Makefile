@@ -31,7 +31,7 @@ test: setup images ## Lint, type check and test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not alone and not study"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not alone and not study and not torture"
 	$(BIN)/pytest -m alone
 
 .PHONY: test-study

@@ -25,8 +25,8 @@ from orchestrator.recorder import Recorder
 from orchestrator.results.schema import AttackSection, Row
 from orchestrator.robustness import AttackEntry
 from orchestrator.suite import Suite
-from tests.sources import SEED, TRAINING
 from tests.robustness.conftest import SourceOf
+from tests.sources import SEED, TRAINING
 
 SUITE = {
     "name": "attacked",
