@@ -100,6 +100,17 @@ runner-coreml-remove: setup-coreml ## Not any more
 setup-coreml:
 	$(ON_A_MAC)@$(MAKE) --silent VENV=$(COREML) REQUIREMENTS=docker/requirements/coreml.txt proto
 
+.PHONY: licences
+licences: setup ## Every package of the build host with its version and licence
+	$(BIN)/pip-licenses --from=mixed --order=license
+
+.PHONY: audit
+audit: ## Known weaknesses in the pinned packages; asks the advisories of the package index
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/pip install --quiet pip-audit==2.10.1
+	for pins in $(REQUIREMENTS) docker/requirements/*.txt; do \
+		build/audit/bin/pip-audit --no-deps --disable-pip --requirement $$pins || exit 1; done
+
 .PHONY: lock
 lock: setup ## Resolve the pinned requirements of the build host and of every image anew
 	docker/lock.sh

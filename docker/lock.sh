@@ -24,13 +24,16 @@ sed --in-place --regexp-extended "s/^(tensorflow)-cpu(==[^ ]+)$/\
 \1\2 ; platform_system != 'Linux' or platform_machine != 'x86_64'/" requirements.txt
 for source in docker/requirements/*.in; do
     target=${source%.in}.txt
+    # Hashes where one release has one set of files: torch has another build for each index, TensorRT's are in its maker's only.
+    hashes=(--generate-hashes)
+    if grep --quiet --extended-regexp '^(torch|tensorrt)' "$source"; then hashes=(); fi
     case $source in
         *-cuda.in | *-tensorrt.in)
             # The index's own torch, which is the one for CUDA; `===` keeps a local "+cpu" of that version from passing for it.
-            (unset UV_FIND_LINKS UV_TORCH_BACKEND && lock "$target" "$source" --constraints requirements.txt)
+            (unset UV_FIND_LINKS UV_TORCH_BACKEND && lock "$target" "$source" "${hashes[@]}" --constraints requirements.txt)
             sed --in-place 's/^torch==/torch===/' "$target"
             ;;
-        */coreml.in) lock "$target" "$source" --constraints requirements.txt --python-platform aarch64-apple-darwin ;;
-        *) lock "$target" "$source" --constraints requirements.txt ;;
+        */coreml.in) lock "$target" "$source" "${hashes[@]}" --constraints requirements.txt --python-platform aarch64-apple-darwin ;;
+        *) lock "$target" "$source" "${hashes[@]}" --constraints requirements.txt ;;
     esac
 done

@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.errors import CaseFailure, UsageError
 from orchestrator.launch import images
-from tests.requirements import packages
+from tests.requirements import distributions, packages
 
 pytestmark = pytest.mark.docker
 
@@ -58,6 +58,14 @@ def test_image_has_labels_health_check_and_a_user_other_than_root(
     configuration = engine.images.get(references[image]).attrs["Config"]
     labels = configuration["Labels"]
     assert labels["org.opencontainers.image.version"] not in ("", "unknown")
+    bill = json.loads(
+        engine.containers.run(
+            references[image], [labels["portbench.sbom"]], entrypoint="cat", network_mode="none", remove=True
+        )
+    )
+    assert bill["bomFormat"] == "CycloneDX"
+    listed = {re.sub(r"[-_.]+", "-", part["name"]).lower() for part in bill["components"]}
+    assert listed >= set(distributions(image)) | {"grpcio", "protobuf"}
     # An image may come from a copy without history.
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?|unknown", labels["org.opencontainers.image.revision"])
     assert configuration["User"] == "10001:10001"
