@@ -12,7 +12,8 @@ from orchestrator.errors import CaseFailure, Stage, Symptom, UsageError
 from orchestrator.own import Own
 from runner_api.v1 import archives
 
-ENDINGS = {"onnx": ".onnx", "coreml": ".mlpackage", "tflite": ".tflite"}
+ENDINGS = {"coreml": ".mlpackage"}
+"""Of files of a format, where it is not the format's name."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ def convert_all(cache: Cache, own: Own, pairs: list[tuple[str, str]], out: Path)
     """Each conversion as it ends; files are written into the folder `out`, over those of that name."""
     out.mkdir(parents=True, exist_ok=True)
     for format_, precision in pairs:
-        file = out / f"{own.name}{'' if precision == 'float32' else f'-{precision}'}{ENDINGS[format_]}"
+        file = (
+            out / f"{own.name}{'' if precision == 'float32' else f'-{precision}'}{ENDINGS.get(format_, f'.{format_}')}"
+        )
         try:
             made = _converted(cache, own, format_, precision)
         except CaseFailure as failure:

@@ -89,6 +89,13 @@ def test_a_container_that_is_killed_in_each_phase_of_a_trial_is_started_again(
     assert all(is_gone(engine, container) for container in seen)
 
 
+def _workers(others: set[psutil.Process]) -> list[psutil.Process]:
+    """Those below this process that compute, without `others`."""
+    found = set(psutil.Process().children(recursive=True)) - others
+    alive = (process for process in found if process.status() != psutil.STATUS_ZOMBIE)
+    return [process for process in alive if "runners.worker" in process.cmdline()]
+
+
 def test_a_worker_that_is_killed_costs_its_trial_only(begun: Campaign, on_phase: OnPhase) -> None:
     steady = []
     before = set(psutil.Process().children(recursive=True))
@@ -96,8 +103,7 @@ def test_a_worker_that_is_killed_costs_its_trial_only(begun: Campaign, on_phase:
     def kill(_target: str, phase: str) -> None:
         steady.extend([phase] if phase == "steady" else [])
         if phase == "steady" and len(steady) == 2:
-            workers = psutil.Process().children(recursive=True)
-            (worker,) = (worker for worker in workers if "runners.worker" in worker.cmdline())
+            (worker,) = _workers(before)
             worker.kill()
 
     on_phase(kill)

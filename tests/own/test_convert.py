@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from orchestrator.conversion import CONVERSIONS
 from tests.own import factories
 
 FUNCTIONS = "tests.own.factories"
@@ -58,9 +59,12 @@ def test_a_savedmodel_is_converted_and_what_cannot_be_is_said(cache: Path, tmp_p
     subprocess.run(
         [sys.executable, "-c", f"from {FUNCTIONS} import savedmodel; savedmodel({str(saved)!r})"], cwd=ROOT, check=True
     )
-    ended = convert(cache, str(saved), "--to", "onnx,tflite", "--out", str(tmp_path))
+    ended = convert(cache, str(saved), "--to", ",".join(CONVERSIONS), "--out", str(tmp_path))
     assert ended.returncode == 1
-    assert "tflite float32: convert refused: nothing converts savedmodel to tflite" in " ".join(ended.stdout.split())
+    told = " ".join(ended.stdout.split())
+    for name, conversion in CONVERSIONS.items():
+        refused = f"{name} float32: convert refused: nothing converts savedmodel to {name}"
+        assert (refused in told) == ("tensorflow" not in conversion.distributions)
     session = onnxruntime.InferenceSession(tmp_path / "doubler.onnx")
     given = np.arange(8, dtype=np.float32).reshape(2, 4)
     doubled, summed = session.run(["output_0", "output_1"], {"input": given})

@@ -141,21 +141,22 @@ class Killing(Narrator):
         super().__init__(Console(file=io.StringIO()))
         self._word = word
         self._when = when
+        self._others = set(psutil.Process().children(recursive=True))
 
     def begin(self, what: str) -> None:
         """Here an attack tells how far it is."""
         super().begin(what)
         if what.endswith(", 20 of 40") and self._when(what):
             deadline = time.monotonic() + 30
-            while not _kill_children(self._word):
+            while not _kill_children(self._word, self._others):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
 
 
-def _kill_children(word: str) -> int:
-    """Ends processes below this one with that word in their commands; returns how many there were."""
+def _kill_children(word: str, others: set[psutil.Process]) -> int:
+    """Ends processes below this one with that word in their commands, but no others; returns how many there were."""
     found = 0
-    for child in psutil.Process().children(recursive=True):
+    for child in set(psutil.Process().children(recursive=True)) - others:
         with suppress(psutil.NoSuchProcess):
             if word in child.cmdline():
                 child.kill()

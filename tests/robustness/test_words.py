@@ -54,7 +54,9 @@ def attack(*, framework: str, source: str, given: str, target: str) -> dict[str,
     for attempt in ("", "_again"):
         found[f"alzantot{attempt}"] = words.alzantot(victim, tokens, labels, near, WORDS, GENERATIONS, seed=3)
         found[f"hotflip{attempt}"] = words.hotflip(victim, tokens, labels, WORDS)
-    importlib.import_module(f"orchestrator.zoo.{framework}_source").answer(source=source, inputs=given, target=target)
+    np.savez(Path(target).with_name("inputs.npz"), input=tokens)
+    inputs = str(Path(target).with_name("inputs.npz"))
+    importlib.import_module(f"orchestrator.zoo.{framework}_source").answer(source=source, inputs=inputs, target=target)
     with np.load(target) as archive:
         source_answers = archive["output_0"]
     answers = {f"{name}_answers": victim.probabilities(texts) for name, texts in found.items()}
