@@ -1,10 +1,11 @@
 """A container's limits: how many threads a runtime then really puts to work, and what becomes of a greedy one."""
 
 import os
-import statistics
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,9 @@ def test_as_many_threads_work_as_affinity_and_quota_allow(
             assert client.describe().available_cpus == allowed
             request = ordered(client, model, form, np.ones((512, 1024), np.float32), tmp_path)
             request.session.threads = allowed
-            assert working_threads(container, client, request) == allowed
+            work = watched(container, client, request)
+            assert work.share_above(allowed) < 0.5, work
+            assert work.cores > 0.55 * allowed, work
 
 
 def test_a_runtime_beyond_the_container_s_memory_ends_alone(container_of: ContainerOf, tmp_path: Path) -> None:
@@ -89,28 +92,41 @@ def put(client: RunnerClient, content: bytes, folder: Path) -> str:
     return sha256
 
 
-def working_threads(container: Container, client: RunnerClient, request: api.MeasureRequest) -> int:
-    """Threads of the worker that computed at once, at most moments, as the host's kernel saw it.
+@dataclass(frozen=True)
+class Work:
+    """How a worker computed: `cores` is its CPU time over the wall time, `runnable` how many of its threads had a core
+    or waited for one, moment by moment, as the host's kernel saw it.
 
-    A thread that waits for a core counts: a runtime with more threads than cores does not hide among them. Which
-    threads do the work may change from one inference to the next, so the shares of each tell less.
+    That one waits counts, so that a runtime with more threads than cores does not hide among them. Which threads do the
+    work may change from one inference to the next, so the shares of each tell less.
     """
+
+    cores: float
+    runnable: tuple[int, ...]
+
+    def share_above(self, threads: int) -> float:
+        """Of the moments with more threads at work."""
+        return sum(count > threads for count in self.runnable) / len(self.runnable)
+
+
+def watched(container: Container, client: RunnerClient, request: api.MeasureRequest) -> Work:
+    """How the worker computes in the steady phase of a trial."""
     steady = threading.Event()
 
     def tell(phase: str) -> None:
         if phase == "steady":
             steady.set()
 
-    trial = threading.Thread(target=client.measure, args=(request, tell))
-    trial.start()
-    assert steady.wait(60)
-    (worker,) = workers(container)
-    seen = []
-    for _ in range(MOMENTS):
-        time.sleep(APART_S)
-        seen.append(runnable_threads(worker))
-    trial.join()
-    return statistics.mode(seen)
+    with ThreadPoolExecutor(1) as pool:
+        trial = pool.submit(client.measure, request, tell)
+        assert steady.wait(60)
+        (worker,) = workers(container)
+        seen = []
+        for _ in range(MOMENTS):
+            time.sleep(APART_S)
+            seen.append(runnable_threads(worker))
+        timing = trial.result().timing
+    return Work(timing.cpu_time_ns / timing.wall_time_ns, tuple(seen))
 
 
 def workers(container: Container) -> list[int]:
