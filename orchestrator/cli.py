@@ -333,7 +333,7 @@ def convert(
     try:
         brought = own.bring(cache, reference)
     except CaseFailure as failure:
-        raise UsageError(f"{model}: {failure.message}") from None
+        raise UsageError(failure.message) from None
     found = list(conversions.convert_all(cache, brought, pairs, out))
     _print_json(report.as_objects(found)) if as_json else _print(report.as_table(found))
     if any(isinstance(each.result, CaseFailure) for each in found):

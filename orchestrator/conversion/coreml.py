@@ -16,7 +16,7 @@ from unittest import mock
 from orchestrator.artifacts import JSON, pack_directory
 from orchestrator.conversion import telling_unsupported_operators
 from orchestrator.inspection import coreml as inspection
-from runner_api.v1 import archives
+from orchestrator.inspection import savedmodel
 
 _POWERS_OF_TWO = {2**exponent for exponent in range(10)}
 _OF_THE_STUDY = {1, 5, 10, 50, 100, 128, 150, 200, 250, 300, 350, 400, 450, 500}
@@ -114,10 +114,9 @@ def _from_savedmodel(source: str, options: dict[str, Any], batch_sizes: Sequence
     import coremltools as ct
     import tensorflow as tf
 
-    with tempfile.TemporaryDirectory() as folder:
-        archives.unpack(Path(source), Path(folder))
+    with savedmodel.unpacked(Path(source)) as folder:
         model = tf.saved_model.load(folder)  # which holds the function's variables
-        served = model.signatures["serving_default"]
+        served = model.signatures[savedmodel.SERVED]
         named = sorted(served.structured_input_signature[1].items())
         inputs = _inputs([(name, given.shape, given.dtype.as_numpy_dtype) for name, given in named], batch_sizes)
         outputs = _outputs_of(served)

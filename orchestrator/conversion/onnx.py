@@ -1,7 +1,6 @@
 """To ONNX by tf2onnx and by PyTorch's own exporter: one file, open batch, nothing in it that depends on the machine."""
 
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from orchestrator.artifacts import JSON
 from orchestrator.conversion import telling_unsupported_operators
 from orchestrator.inspection import onnx as inspection
-from runner_api.v1 import archives
+from orchestrator.inspection import savedmodel
 
 OPSET = 18
 """The newest that both converters write themselves."""
@@ -54,10 +53,9 @@ def _from_savedmodel(source: str) -> tuple[Any, int]:
     import tensorflow as tf
     import tf2onnx
 
-    with tempfile.TemporaryDirectory() as folder:
-        archives.unpack(Path(source), Path(folder))
+    with savedmodel.unpacked(Path(source)) as folder:
         model = tf.saved_model.load(folder)  # which holds the function's variables
-        served = model.signatures["serving_default"]
+        served = model.signatures[savedmodel.SERVED]
         named = served.structured_input_signature[1]
         signature = [tf.TensorSpec(given.shape, given.dtype, name) for name, given in sorted(named.items())]
         function = tf.function(lambda *inputs: served(**dict(zip(sorted(named), inputs, strict=True))))

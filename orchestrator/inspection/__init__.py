@@ -8,6 +8,7 @@ library that it belongs to, which its module imports only then.
 import importlib
 import pkgutil
 from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -25,6 +26,12 @@ class Reader(Protocol):
     def read(self, artifact: Path) -> dict[str, JSON]:
         """The facts; raises what it likes on a torn file."""
 
+    def signature(self, artifact: Path) -> dict[str, JSON]:
+        """The `precision` of its weights, and its `inputs` as `tensor` makes them, in their order; raises likewise.
+
+        Unlike `read` it may load the model, in the safe mode of its library.
+        """
+
 
 def inspect(*, path: str) -> dict[str, JSON]:
     """The facts of the artifact in the file `path`, or in the folder, for a Core ML package that is not packed.
@@ -33,17 +40,42 @@ def inspect(*, path: str) -> dict[str, JSON]:
         CaseFailure: (load, refused) it is no artifact of a known format, or is torn.
     """
     artifact = Path(path)
+    format_ = format_of(artifact)
+    return {"format": format_, **_asked(format_, artifact, lambda reader: reader.read(artifact))}
+
+
+def signature(artifact: Path) -> dict[str, JSON]:
+    """The `format` of an artifact, the `precision` of its weights, and what it takes as `inputs`, see `Reader`.
+
+    Raises:
+        CaseFailure: (load, refused) as `inspect`.
+    """
+    format_ = format_of(artifact)
+    return {"format": format_, **_asked(format_, artifact, lambda reader: reader.signature(artifact))}
+
+
+def format_of(artifact: Path) -> str:
+    """Whose reader recognises it.
+
+    Raises:
+        CaseFailure: (load, refused) no one's, or there is no such file.
+    """
     if not artifact.exists():
         raise refused(artifact, "there is no such file")
-    readers = {
-        module.name: cast("Reader", importlib.import_module(f"{__name__}.{module.name}"))
-        for module in pkgutil.iter_modules(__path__)
-    }
-    format_ = next((name for name, reader in readers.items() if reader.recognises(artifact)), None)
+    formats = [module.name for module in pkgutil.iter_modules(__path__)]
+    format_ = next((name for name in formats if _reader(name).recognises(artifact)), None)
     if format_ is None:
-        raise refused(artifact, f"torn, or in no known format: neither of {', '.join(readers)}")
+        raise refused(artifact, f"torn, or in no known format: neither of {', '.join(formats)}")
+    return format_
+
+
+def _reader(format_: str) -> Reader:
+    return cast("Reader", importlib.import_module(f"{__name__}.{format_}"))
+
+
+def _asked(format_: str, artifact: Path, question: Callable[[Reader], dict[str, JSON]]) -> dict[str, JSON]:
     try:
-        return {"format": format_, **readers[format_].read(artifact)}
+        return question(_reader(format_))
     except CaseFailure:
         raise
     except Exception as error:  # each library raises what it likes on a torn file
@@ -67,6 +99,22 @@ def members(artifact: Path) -> tuple[str, ...]:
 def operators(counts: Counter[str]) -> dict[str, JSON]:
     """The two facts that every format has: how many operators in all, and of which kind how many."""
     return {"operator_count": counts.total(), "operators": dict(sorted(counts.items()))}
+
+
+def tensor(name: str, dtype: str, shape: Iterable[int | str | None]) -> dict[str, JSON]:
+    """An input: NumPy's name of its dtype; its `shape`, null where any size fits; `sizes`, the names of such sizes."""
+    sizes = list(shape)
+    return {
+        "name": name,
+        "dtype": dtype,
+        "shape": [size if isinstance(size, int) else None for size in sizes],
+        "sizes": [size if isinstance(size, str) else None for size in sizes],
+    }
+
+
+def precision_of(dtypes: Iterable[str]) -> str:
+    """Of weights of these types: the smaller of two with a fraction that hold any."""
+    return "float16" if "float16" in set(dtypes) else "float32"
 
 
 def refused(artifact: Path, found: str) -> CaseFailure:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.artifacts import JSON
-from orchestrator.inspection import members, operators, refused
+from orchestrator.inspection import members, operators, precision_of, refused, tensor
 from runner_api.v1 import archives
 
 
 def recognises(artifact: Path) -> bool:
-    """A folder can be nothing else."""
-    return artifact.is_dir() or "Manifest.json" in members(artifact)
+    """By its list of items."""
+    return (artifact / "Manifest.json").is_file() or "Manifest.json" in members(artifact)
 
 
 def read(artifact: Path) -> dict[str, JSON]:
@@ -23,6 +23,29 @@ def read(artifact: Path) -> dict[str, JSON]:
     Raises:
         CaseFailure: (load, refused) a file of the package is missing.
     """
+    return of_specification(_specification(artifact))
+
+
+def signature(artifact: Path) -> dict[str, JSON]:
+    """The first axis is free where a package takes several batch sizes, whichever these are."""
+    specification = _specification(artifact)
+    return {
+        "precision": precision_of(_weight_types(specification)),
+        "inputs": [_input(feature) for feature in specification.description.input],
+    }
+
+
+def _input(feature: Any) -> dict[str, JSON]:
+    from coremltools.proto.FeatureTypes_pb2 import ArrayFeatureType
+
+    array = feature.type.multiArrayType
+    dtype = ArrayFeatureType.ArrayDataType.Name(array.dataType).lower().replace("double", "float64")
+    shape: list[int | None] = list(array.shape)
+    return tensor(feature.name, dtype, [None, *shape[1:]] if array.WhichOneof("ShapeFlexibility") else shape)
+
+
+def _specification(artifact: Path) -> Any:
+    """Of a package that is whole."""
     from coremltools.proto import Model_pb2
 
     with tempfile.TemporaryDirectory() as folder:
@@ -39,7 +62,7 @@ def read(artifact: Path) -> dict[str, JSON]:
         for blob in _blobs(specification):
             if not (model.parent / blob).exists():
                 raise refused(artifact, f"the package lacks {blob}")
-        return of_specification(specification)
+        return specification
 
 
 def of_specification(specification: Any) -> dict[str, JSON]:
@@ -102,6 +125,18 @@ def _type(array: Any) -> str:
 
     kind: str = ArrayFeatureType.ArrayDataType.Name(array.dataType).lower()
     return f"{kind} {list(array.shape)}" if array.shape else kind
+
+
+def _weight_types(specification: Any) -> Iterator[str]:
+    """Of the constants that lie in the package's files."""
+    from coremltools.proto import MIL_pb2
+
+    (function,) = specification.mlProgram.functions.values()
+    (block,) = function.block_specializations.values()
+    for operation in _operations(block):
+        value = operation.attributes["val"] if operation.type == "const" else None
+        if value is not None and value.WhichOneof("value") == "blobFileValue":
+            yield MIL_pb2.DataType.Name(value.type.tensorType.dataType).lower()
 
 
 def _blobs(specification: Any) -> set[str]:

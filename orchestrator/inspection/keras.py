@@ -3,9 +3,10 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from orchestrator.artifacts import JSON
-from orchestrator.inspection import members, operators
+from orchestrator.inspection import members, operators, precision_of, refused, tensor
 from runner_api.v1 import archives
 
 
@@ -21,3 +22,36 @@ def read(artifact: Path) -> dict[str, JSON]:
     metadata, config = map(json.loads, texts)
     layers = Counter(layer["class_name"] for layer in config["config"]["layers"])
     return {"keras_version": metadata["keras_version"], **operators(layers)}
+
+
+def signature(artifact: Path) -> dict[str, JSON]:
+    """Of the loaded model.
+
+    Raises:
+        CaseFailure: (load, refused) it has layers that safe loading does not know.
+    """
+    with archives.opened(artifact) as archive:
+        unknown = _foreign(json.loads(archive.read("config.json")))
+    if unknown:
+        found = (
+            f"it has {', '.join(sorted(unknown))}, which safe loading does not know; build it from Keras's own layers"
+        )
+        raise refused(artifact, found)
+    from orchestrator.zoo import keras_source
+
+    model = keras_source.load(str(artifact))
+    return {
+        "precision": precision_of(str(weight.dtype) for weight in model.weights),
+        "inputs": [tensor(given.name, str(given.dtype), given.shape) for given in model.inputs],
+    }
+
+
+def _foreign(config: Any) -> set[str]:
+    """Classes in a configuration that are not Keras's, with the modules that they are of."""
+    parts = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    found: set[str] = set().union(*map(_foreign, parts))
+    if isinstance(config, dict) and isinstance(config.get("class_name"), str):
+        module = str(config.get("module") or "keras")
+        if module.partition(".")[0] not in ("keras", "builtins"):
+            found.add(f"{config['class_name']} of {module}")
+    return found

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.artifacts import JSON
-from orchestrator.inspection import operators
+from orchestrator.inspection import operators, precision_of, tensor
 from runner_api.v1 import archives
 
 _FIRST_FIELD = b"\x08"
@@ -26,6 +26,31 @@ def read(artifact: Path) -> dict[str, JSON]:
     import onnx
 
     return of_model(onnx.load(artifact))
+
+
+def signature(artifact: Path) -> dict[str, JSON]:
+    """Inputs that are no weights; free sizes have the names that the graph gives them."""
+    import onnx
+
+    graph = onnx.load(artifact, load_external_data=False).graph
+    if not graph.node:
+        raise ValueError("it holds no graph")
+    weights = {weight.name for weight in graph.initializer}
+    dtypes = (onnx.helper.tensor_dtype_to_np_dtype(weight.data_type).name for weight in graph.initializer)
+    return {
+        "precision": precision_of(dtypes),
+        "inputs": [_input(value) for value in graph.input if value.name not in weights],
+    }
+
+
+def _input(value: Any) -> dict[str, JSON]:
+    import onnx
+
+    kind = value.type.tensor_type
+    text = kind.elem_type == onnx.TensorProto.STRING
+    dtype = "str" if text else onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    sizes = (size.dim_value if size.HasField("dim_value") else size.dim_param or None for size in kind.shape.dim)
+    return tensor(value.name, dtype, sizes)
 
 
 def of_model(model: Any) -> dict[str, JSON]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.artifacts import JSON
-from orchestrator.inspection import members, operators
+from orchestrator.inspection import members, operators, precision_of, tensor
 from runner_api.v1 import archives
 
 _SYMBOL = re.compile(r"Symbol\('(\w+)'[^)]*\)")
@@ -39,3 +39,26 @@ def _type(tensor: Any) -> str:
     sizes = (size["as_int"] if "as_int" in size else size["as_expr"]["expr_str"] for size in tensor["sizes"])
     shown = ", ".join(_SYMBOL.sub(r"\1", str(size)) for size in sizes)
     return f"{dtype} [{shown}]"
+
+
+def signature(artifact: Path) -> dict[str, JSON]:
+    """Of the loaded program; each free size has a name, equal ones the same."""
+    from orchestrator.zoo import pytorch_source
+
+    program = pytorch_source.load(str(artifact))
+    placed = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    return {
+        "precision": precision_of(map(_dtype, program.state_dict.values())),
+        "inputs": [
+            tensor(name, _dtype(placed[name]), [_size(size) for size in placed[name].shape])
+            for name in program.graph_signature.user_inputs
+        ],
+    }
+
+
+def _dtype(value: Any) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _size(size: Any) -> int | str:
+    return size if isinstance(size, int) else str(size)

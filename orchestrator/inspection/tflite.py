@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.artifacts import JSON
-from orchestrator.inspection import operators
+from orchestrator.inspection import operators, precision_of, tensor
 
 _IDENTIFIER = b"TFL3"
 """Of the schema; FlatBuffers have it after the offset of their root, which is 4 bytes."""
@@ -24,12 +24,37 @@ def read(artifact: Path) -> dict[str, JSON]:
     return of_bytes(artifact.read_bytes())
 
 
+def signature(artifact: Path) -> dict[str, JSON]:
+    """Weights are the tensors that have content."""
+    from ai_edge_litert import schema_py_generated as schema  # type: ignore[import-untyped]
+
+    model = schema.ModelT.InitFromPackedBuf(artifact.read_bytes(), 0)
+    main = model.subgraphs[0]
+    (served,) = model.signatureDefs or [None]
+    names = {entry.tensorIndex: entry.name for entry in (served.inputs if served else ())}
+    filled = {index for index, buffer in enumerate(model.buffers) if buffer.data is not None}
+    weights = (held for graph in model.subgraphs for held in graph.tensors if held.buffer in filled)
+    return {
+        "precision": precision_of(_name(schema.TensorType, held.type).lower() for held in weights),
+        "inputs": [
+            _input(names.get(index, main.tensors[index].name).decode(), main.tensors[index], schema)
+            for index in main.inputs
+        ],
+    }
+
+
+def _input(name: str, held: Any, schema: Any) -> dict[str, JSON]:
+    sizes = held.shape if held.shapeSignature is None else held.shapeSignature
+    dtype = _name(schema.TensorType, held.type).lower().replace("string", "str")
+    return tensor(name, dtype, [None if size < 0 else int(size) for size in sizes])
+
+
 def of_bytes(content: bytes) -> dict[str, JSON]:
     """Operators are those of loops and branches too; a custom one, of which LiteRT itself has none, keeps its own name.
 
     Inputs and outputs have the names of the signature or, where the artifact has none, of the tensors.
     """
-    from ai_edge_litert import schema_py_generated as schema  # type: ignore[import-untyped]
+    from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     main = model.subgraphs[0]

@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator import isolated
 from orchestrator.artifacts import Artifact, Cache, key_of, sha256_of
-from orchestrator.errors import Stage, UsageError
+from orchestrator.errors import CaseFailure, Stage, UsageError
 
 SOURCE_FRAMEWORKS = {
     "keras": "keras",
@@ -95,25 +95,42 @@ def bring(cache: Cache, reference: Reference, folder: Path = Path()) -> Own:
     """
     with tempfile.TemporaryDirectory(dir=cache.root) as scratch:
         target, inputs = Path(scratch) / "artifact", Path(scratch) / "inputs.npz"
-        if reference.path:
-            found = isolated.call(
-                "orchestrator.own.reading:take",
-                timeout_s=READING_TIMEOUT_S,
-                stage=Stage.LOAD,
-                path=str(reference.path.resolve()),
-                target=str(target),
-            )
-        else:
-            found = isolated.call(
-                "orchestrator.own.building:build",
-                timeout_s=BUILDING_TIMEOUT_S,
-                stage=Stage.TRAIN,
-                function=reference.function,
-                folder=str(folder.resolve()),
-                target=str(target),
-                inputs=str(inputs),
-            )
+        try:
+            found = _read(reference.path, target) if reference.path else _built(reference, folder, target, inputs)
+        except CaseFailure as failure:
+            places = (str(target), *([str(reference.path.resolve())] if reference.path else []))
+            raise _named(failure, reference.text, places) from None
         return _stored(cache, reference, target, inputs, found)
+
+
+def _read(path: Path, target: Path) -> dict[str, Any]:
+    return isolated.call(
+        "orchestrator.own.reading:take",
+        timeout_s=READING_TIMEOUT_S,
+        stage=Stage.LOAD,
+        path=str(path.resolve()),
+        target=str(target),
+    )
+
+
+def _built(reference: Reference, folder: Path, target: Path, inputs: Path) -> dict[str, Any]:
+    return isolated.call(
+        "orchestrator.own.building:build",
+        timeout_s=BUILDING_TIMEOUT_S,
+        stage=Stage.TRAIN,
+        function=reference.function,
+        folder=str(folder.resolve()),
+        target=str(target),
+        inputs=str(inputs),
+    )
+
+
+def _named(failure: CaseFailure, text: str, places: tuple[str, ...]) -> CaseFailure:
+    """The failure in the user's words, in the place of where the model lay meanwhile."""
+    message = failure.message
+    for place in places:
+        message = message.replace(place, text)
+    return CaseFailure(failure.stage, failure.symptom, message if message.startswith(text) else f"{text}: {message}")
 
 
 def _stored(cache: Cache, reference: Reference, target: Path, inputs: Path, found: dict[str, Any]) -> Own:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator import inspection
 from orchestrator.artifacts import JSON
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.isolated import failing_at
-from orchestrator.own import reading
 
 MOST_SAMPLES = 1000
 """Taken from a data set."""
@@ -47,10 +47,10 @@ def _function(text: str) -> Callable[[], Any]:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise _refused(
-            f"{text} cannot be imported: {type(error).__name__}: {error}; is its folder the current one?"
+            f"it cannot be imported: {type(error).__name__}: {error}; is its folder the current one?"
         ) from error
     if not callable(found):
-        raise _refused(f"{text} is a {type(found).__name__}; name a function that returns a model")
+        raise _refused(f"it is a {type(found).__name__}; name a function that returns a model")
     function: Callable[[], Any] = found
     return function
 
@@ -63,7 +63,7 @@ def _store(model: Any, arrays: Any, target: Path) -> dict[str, Any]:
             "ModelProto, alone or in a tuple with its inputs"
         )
     facts = _STORES[kind](model, arrays, target)
-    return {"format": kind, **facts, **reading.read(target, kind)}
+    return {**facts, **inspection.signature(target)}
 
 
 def _is_keras(model: Any) -> bool:

@@ -94,9 +94,12 @@ def test_what_is_no_archive_is_refused(cache: Cache, tmp_path: Path) -> None:
         ("raises", "weights.bin is not here"),
         ("no_model", "gave a str; it must return a Keras model"),
         ("torch_alone", "says nothing of what it takes"),
-        ("custom_layer", "Mine of tests.own.factories, which safe loading does not know"),
+        (
+            "custom_layer",
+            "factories:custom_layer: it has Mine of tests.own.factories, which safe loading does not know",
+        ),
         ("missing", "has no attribute 'missing'"),
-        ("BATCH", "is a int; name a function"),
+        ("BATCH", "factories:BATCH: it is a int; name a function"),
     ],
 )
 def test_a_function_that_gives_no_model_is_one_line(cache: Cache, function: str, words: str) -> None:
@@ -110,8 +113,9 @@ def test_what_is_no_model_is_one_line(cache: Cache, tmp_path: Path) -> None:
     file.write_text("not a model")
     folder.mkdir()
     for path in (file, folder):
-        with pytest.raises(CaseFailure, match=r"cannot be read as onnx|a folder without Manifest\.json") as raised:
+        with pytest.raises(CaseFailure, match="in no known format") as raised:
             bring(cache, str(path))
+        assert raised.value.message.startswith(f"{path}: torn, or ")
         assert "\n" not in raised.value.message
     with pytest.raises(UsageError, match="there is no such file"):
         own.parse(str(tmp_path / "no.onnx"))

@@ -24,8 +24,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def convert(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return portbench(cache, "convert", *arguments)
+
+
+def portbench(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(Path(sys.executable).with_name("portbench")), "convert", *arguments],
+        [str(Path(sys.executable).with_name("portbench")), *arguments],
         env=os.environ | {"PORTBENCH_CACHE": str(cache)},
         cwd=ROOT,
         capture_output=True,
@@ -59,6 +63,9 @@ def test_a_savedmodel_is_converted_and_what_cannot_be_is_said(cache: Path, tmp_p
     subprocess.run(
         [sys.executable, "-c", f"from {FUNCTIONS} import savedmodel; savedmodel({str(saved)!r})"], cwd=ROOT, check=True
     )
+    inspected = json.loads(portbench(cache, "inspect", str(saved)).stdout)
+    assert (inspected["format"], inspected["inputs"]) == ("savedmodel", {"given": "float [?, 4]"})
+    assert inspected["operators"]["MatMul"] == 1
     ended = convert(cache, str(saved), "--to", ",".join(CONVERSIONS), "--out", str(tmp_path))
     assert ended.returncode == 1
     told = " ".join(ended.stdout.split())
