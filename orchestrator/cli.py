@@ -341,6 +341,48 @@ def convert(
 
 
 @app.command()
+def verify(
+    first: Annotated[str, typer.Argument(help="The model that is right, as for `convert`.", metavar="A")],
+    second: Annotated[str, typer.Argument(help="The model that is held against it.", metavar="B")],
+    given: Annotated[
+        Path | None,
+        typer.Option("--input", help="An .npz archive of inputs by name. Default: A's function's, or made-up ones."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many inputs are made up.")] = 32,
+    tolerance: Annotated[
+        float | None, typer.Option(min=0, help="Largest error that agrees. Default: 1e-4, with float16 1e-2.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether two models give the same answers, output by output, asked of processes on this machine.
+
+    Exit code 0: they agree. 1: they do not. 2: a mistake in what was asked.
+    """
+    from orchestrator import own, verification
+    from orchestrator.artifacts import Cache
+    from orchestrator.errors import CaseFailure
+    from orchestrator.own import inputs
+    from orchestrator.report import agreement as report
+    from orchestrator.suite import DEFAULT_TOLERANCE
+
+    references, cache = [own.parse(text) for text in (first, second)], Cache()
+    try:
+        ours, theirs = (own.bring(cache, reference) for reference in references)
+        fed = inputs.prepare(cache, ours, given, samples, seed=0)
+        found = verification.verify(ours, theirs, fed)
+    except CaseFailure as failure:
+        raise UsageError(failure.message) from None
+    if tolerance is None:
+        tolerance = max(DEFAULT_TOLERANCE[model.artifact.precision] for model in (ours, theirs))
+    if as_json:
+        _print_json(report.as_object(found, tolerance, fed.name))
+    else:
+        _print(report.as_table(found, tolerance, fed.name))
+    if not all(report.agrees(each, tolerance) for each in found):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
 def environment(
     folder: Annotated[Path, typer.Argument(help="Folder of a campaign.", metavar="DIR")],
     other: Annotated[

@@ -13,6 +13,8 @@ from runners.adapters import Array, Arrays, Model, TensorSpec
 from runners.failure import Failure, words
 from runners.tensors import Tensor
 
+_WHOLE = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+
 
 def versions() -> dict[str, str]:
     """NumPy's, and that of the linear algebra inside it."""
@@ -121,12 +123,22 @@ def _fitting(spec: TensorSpec, array: Array) -> Array:
     fits = len(spec.shape) == array.ndim and all(
         wanted in (None, given) for wanted, given in zip(spec.shape, array.shape, strict=True)
     )
+    if spec.dtype != array.dtype.name and _holds(spec.dtype, array):
+        array = array.astype(spec.dtype)
     if not fits or array.dtype.name != spec.dtype:
         shape = str(spec.shape).replace("None", "any")
         raise _refused(
             f"the model takes {spec.name!r} as {spec.dtype} {shape}, given is {array.dtype.name} {array.shape}"
         )
     return np.ascontiguousarray(array)
+
+
+def _holds(dtype: str, array: Array) -> bool:
+    """Whole numbers that are whole numbers of another width just as well: Core ML has one width of them."""
+    if dtype not in _WHOLE or array.dtype.name not in _WHOLE:
+        return False
+    bounds = np.iinfo(dtype)
+    return bool(array.size == 0 or (array.min() >= bounds.min and array.max() <= bounds.max))
 
 
 def _refused(message: str) -> Failure:

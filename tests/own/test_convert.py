@@ -1,7 +1,6 @@
 """`portbench convert`, as a user types it."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +12,7 @@ import pytest
 
 from orchestrator.conversion import CONVERSIONS
 from tests.own import factories
-
-FUNCTIONS = "tests.own.factories"
-ROOT = Path(__file__).parents[2]
+from tests.own.command import FUNCTIONS, ROOT, portbench
 
 
 @pytest.fixture(scope="module")
@@ -25,17 +22,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def convert(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return portbench(cache, "convert", *arguments)
-
-
-def portbench(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("portbench")), *arguments],
-        env=os.environ | {"PORTBENCH_CACHE": str(cache)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_a_torch_module_of_a_function_becomes_files_that_answer_as_it_does(cache: Path, tmp_path: Path) -> None:
