@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
-from orchestrator import fidelity, isolated, preparation
+from orchestrator import fidelity, isolated, preparation, verification
 from orchestrator.artifacts import JSON, Cache
 from orchestrator.cases import ArtifactName, Attack
 from orchestrator.configuration import Configuration
@@ -22,6 +23,9 @@ from orchestrator.errors import CaseFailure, UsageError
 from orchestrator.host import HostRun, Prepared
 from orchestrator.inventory import Inventory
 from orchestrator.launch import Launcher
+from orchestrator.own import Own
+from orchestrator.own import inputs as own_inputs
+from orchestrator.own.suites import Brought, OwnSource
 from orchestrator.plan import Plan, artifacts_of
 from orchestrator.preparation import Origin
 from orchestrator.progress import Narrator
@@ -29,7 +33,7 @@ from orchestrator.recorder import Recorder
 from orchestrator.results.schema import ArtifactSection, Campaign, Identity
 from orchestrator.results.store import Store, holds_campaign
 from orchestrator.robustness.crafted import Attacked, Source
-from orchestrator.suite import ModelEntry, Suite
+from orchestrator.suite import ModelEntry, OwnEntry, Suite
 from orchestrator.workplace import BUILD_HOST, Workplace, versions
 
 ConfigurationT = TypeVar("ConfigurationT", bound=Configuration)
@@ -49,16 +53,18 @@ def run(
     narrator: Narrator,
     data_dir: Path | None = None,
     place: Workplace = BUILD_HOST,
+    brought: Brought = MappingProxyType({}),
 ) -> None:
     """Does what the plan of `suite` on `inventory` says, but for what `store` has already; a row for all that ends.
 
     Files of data sets are looked for in `data_dir`, too. Artifacts are made at `place`, which is closed before anything
-    is measured.
+    is measured. `brought` are the suite's own models.
     """
     recorder = Recorder(store)
     narrator.expect(len(plan.artifacts) + _crafted(plan))
     with closing(place):
-        prepared = _prepare(plan, suite, recorder, narrator, data_dir, place)
+        bench = _Bench(Cache(), suite, recorder, narrator, place)
+        prepared = _prepare(plan, bench, data_dir, brought)
     turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
     runs = [HostRun(host, plan, suite, prepared, recorder, launcher, narrator, turns) for host in inventory.hosts]
     _execute(runs)
@@ -119,19 +125,30 @@ def started_by(store: Store) -> str | None:
     return next((name for name in ("docker", "process") if name in told), None)
 
 
+@dataclass(frozen=True)
+class _Bench:
+    """What all workshops share."""
+
+    cache: Cache
+    suite: Suite
+    recorder: Recorder
+    narrator: Narrator
+    place: Workplace
+
+
 def _prepare(
-    plan: Plan, suite: Suite, recorder: Recorder, narrator: Narrator, data_dir: Path | None, place: Workplace
+    plan: Plan, bench: _Bench, data_dir: Path | None, brought: Brought
 ) -> dict[ArtifactName, Prepared | CaseFailure]:
     """Every artifact of the plan with its inputs and expected answers, or why it could not be made.
 
-    Each piece of work is a process with a single thread, hence as many networks at once as there is room at `place`.
+    Each piece of work is a process with a single thread, hence as many networks at once as there is room at the place.
     """
-    cache = Cache()
     workshops = [
-        _Workshop(cache, entry, Origin(entry.name, framework, entry.data, data_dir), suite, recorder, narrator, place)
-        for entry in suite.models
+        _Workshop(bench, entry, framework, _sourcing(bench, entry, framework, data_dir, brought))
+        for entry in bench.suite.models
         for framework in entry.source_frameworks
     ]
+    place = bench.place
     with ThreadPoolExecutor(min(len(workshops), place.room)) as executor:
         try:
             made = executor.map(_Workshop.make, workshops)
@@ -142,28 +159,65 @@ def _prepare(
     return {name: prepared[name] for name in plan.artifacts}
 
 
+def _sourcing(
+    bench: _Bench, entry: ModelEntry | OwnEntry, framework: str, data_dir: Path | None, brought: Brought
+) -> "Sourcing":
+    """How the source model of an entry is had."""
+    if isinstance(entry, OwnEntry):
+        return partial(_brought, bench, entry, brought[entry.name])
+    return partial(_trained, bench, entry, Origin(entry.name, framework, entry.data, data_dir))
+
+
+Sourcing = Callable[[Callable[[str], None]], Prepared]
+"""Gives the source model; tells meanwhile how it goes. Raises CaseFailure."""
+
+
+def _trained(bench: _Bench, entry: ModelEntry, origin: Origin, tell: Callable[[str], None]) -> Prepared:
+    """The trained network, with its own answers, which are expected of its conversions."""
+    cache, place = bench.cache, bench.place
+    inputs = preparation.prepare_inputs(cache, origin, entry.test_samples)
+    artifact = preparation.prepare_source(cache, origin, entry.training, bench.suite.seed, tell, place)
+    answers = preparation.source_answers(cache, artifact, origin.source_framework, inputs, place)
+    expected = next(iter(answers.values()))
+    reached: dict[str, JSON] = {
+        "test_samples": len(expected),
+        "test_accuracy": float((fidelity.classes(expected) == inputs.labels).mean()),
+        "majority_share": float(np.bincount(inputs.labels).max() / len(inputs.labels)),
+    }
+    source = Source(cache, origin, artifact, inputs, expected)
+    return Prepared(entry, replace(artifact, details=artifact.details | reached), source, {})
+
+
+def _brought(bench: _Bench, entry: OwnEntry, found: Own | CaseFailure, tell: Callable[[str], None]) -> Prepared:
+    """The user's model, with its own answers."""
+    if isinstance(found, CaseFailure):
+        raise found
+    tell("its own answers")
+    archive = Path(entry.inputs) if entry.inputs else None
+    given = own_inputs.prepare(bench.cache, found, archive, entry.samples, bench.suite.seed)
+    outputs = tuple(verification.answers_of(bench.cache, found, given).values())
+    return Prepared(entry, found.artifact, OwnSource(found.artifact, given, outputs), {}, found.fixed_batch)
+
+
 @dataclass(frozen=True)
 class _Workshop:
     """Makes the artifacts of one network in one source framework."""
 
-    cache: Cache
-    entry: ModelEntry
-    origin: Origin
-    suite: Suite
-    recorder: Recorder
-    narrator: Narrator
-    place: Workplace
+    bench: _Bench
+    entry: ModelEntry | OwnEntry
+    source_framework: str
+    sourcing: Sourcing
 
     def make(self) -> dict[ArtifactName, Prepared | CaseFailure]:
         """The source, then its conversions; each ends as a row."""
-        source, *conversions = artifacts_of(self.entry, self.origin.source_framework, self.suite)
+        source, *conversions = artifacts_of(self.entry, self.source_framework, self.bench.suite)
         made = {source: self._step(source, self._source)}
         for name in conversions:
             made[name] = self._step(name, partial(self._convert, made[source], name))
-        trained = made[source]
-        if isinstance(trained, CaseFailure):
+        had = made[source]
+        if isinstance(had, CaseFailure) or not isinstance(had.source, Source):
             return made
-        attacked = {attack: self._craft(trained.source, attack) for attack in self._crafted}
+        attacked = {attack: self._craft(had.source, attack) for attack in self._crafted}
         return {
             name: result if isinstance(result, CaseFailure) else replace(result, attacked=attacked)
             for name, result in made.items()
@@ -172,63 +226,45 @@ class _Workshop:
     @property
     def _crafted(self) -> list[Attack]:
         """The attacks that need the source model, which is here."""
-        return [attack for attack in self.suite.attacks_on(self.entry) if attack.against == "source"]
+        return [attack for attack in self.bench.suite.attacks_on(self.entry) if attack.against == "source"]
 
     def _craft(self, source: Source, attack: Attack) -> Attacked | CaseFailure:
-        what = f"{self.origin.model} ({self.origin.source_framework}): {attack.label}"
-        self.narrator.begin(what)
+        what = f"{self.entry.name} ({self.source_framework}): {attack.label}"
+        self.bench.narrator.begin(what)
         try:
             return source.craft(
                 attack,
-                self.suite.seed,
-                self.suite.attack_timeout_s,
-                lambda told: self.narrator.begin(f"{what}, {told}"),
-                self.place,
+                self.bench.suite.seed,
+                self.bench.suite.attack_timeout_s,
+                lambda told: self.bench.narrator.begin(f"{what}, {told}"),
+                self.bench.place,
             )
         except CaseFailure as failure:
             return failure
         finally:
-            self.narrator.end(what)
+            self.bench.narrator.end(what)
 
     def _step(self, name: ArtifactName, work: Callable[[], Prepared]) -> Prepared | CaseFailure:
         what = f"{name.model} ({name.source_framework}): {name.format} {name.precision}"
-        self.narrator.begin(what)
+        self.bench.narrator.begin(what)
         try:
             result: Prepared | CaseFailure = work()
         except CaseFailure as failure:
             result = failure
-        _record(self.recorder, name, result)
-        self.narrator.end(what)
+        _record(self.bench.recorder, name, result)
+        self.bench.narrator.end(what)
         return result
 
     def _source(self) -> Prepared:
-        """The trained network, with its own answers, which are expected of its conversions."""
-        what = f"{self.origin.model} ({self.origin.source_framework}): training"
-        inputs = preparation.prepare_inputs(self.cache, self.origin, self.entry.test_samples)
-        artifact = preparation.prepare_source(
-            self.cache,
-            self.origin,
-            self.entry.training,
-            self.suite.seed,
-            lambda told: self.narrator.begin(f"{what}, {told}"),
-            self.place,
-        )
-        answers = preparation.source_answers(self.cache, artifact, self.origin.source_framework, inputs, self.place)
-        expected = next(iter(answers.values()))
-        reached: dict[str, JSON] = {
-            "test_samples": len(expected),
-            "test_accuracy": float((fidelity.classes(expected) == inputs.labels).mean()),
-            "majority_share": float(np.bincount(inputs.labels).max() / len(inputs.labels)),
-        }
-        source = Source(self.cache, self.origin, artifact, inputs, expected)
-        return Prepared(self.entry, replace(artifact, details=artifact.details | reached), source, {})
+        what = f"{self.entry.name} ({self.source_framework}): source"
+        return self.sourcing(lambda told: self.bench.narrator.begin(f"{what}, {told}"))
 
     def _convert(self, trained: Prepared | CaseFailure, name: ArtifactName) -> Prepared:
         if isinstance(trained, CaseFailure):
             raise trained
         source = trained.source.artifact
         artifact = preparation.convert(
-            self.cache, source, name.source_framework, name.format, name.precision, self.place
+            self.bench.cache, source, name.source_framework, name.format, name.precision, self.bench.place
         )
         return replace(trained, artifact=artifact)
 

@@ -20,8 +20,11 @@ from orchestrator.report.encoding import make_printable
 from orchestrator.report.units import literal
 
 if TYPE_CHECKING:
+    from orchestrator.inventory import Inventory
     from orchestrator.launch import Launcher
+    from orchestrator.own.suites import Brought
     from orchestrator.results.pairs import Condition
+    from orchestrator.suite import Suite
     from orchestrator.workplace import Workplace
 
 EXIT_SOME_FAILED = 1
@@ -129,14 +132,10 @@ def run(
 
     Exit code 0: every case is ok. 1: some case failed or gave wrong answers. 2: a mistake in what was asked.
     """
-    from rich.console import Console
-
     from orchestrator import campaign
-    from orchestrator.fleet import spread
+    from orchestrator.artifacts import Cache
     from orchestrator.inventory import load_inventory
-    from orchestrator.plan import make_plan
-    from orchestrator.progress import Narrator
-    from orchestrator.results.lock import locked
+    from orchestrator.own.suites import look_at
     from orchestrator.suite import load_suite
 
     if data_dir and not data_dir.is_dir():
@@ -150,15 +149,61 @@ def run(
         )
     else:
         wanted, inventory = campaign.resume(resume)
+    _run(*look_at(wanted, Cache()), inventory, resume or out, launcher, data_dir, _workplace(dask))
+
+
+@app.command()
+def bench(
+    model: ModelArgument,
+    runtime: Annotated[str, typer.Option(help="Runtimes, with commas between. Default: all that fit.")] = "",
+    device: Annotated[str, typer.Option(help="What executes it: cpu, cuda:0, ...")] = "cpu",
+    batch: Annotated[str, typer.Option(help="Batch sizes, with commas between. Default: 1,8,32.")] = "",
+    given: Annotated[
+        Path | None,
+        typer.Option("--input", help="An .npz archive of inputs by name. Default: the function's, or made-up ones."),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="Precisions, with commas between.")] = "float32",
+    runners: RunnersOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the campaign. Default: results/MODEL-TIME.")] = None,
+    launcher: LauncherOption = LauncherName.AUTO,
+) -> None:
+    """Convert your model to what it can be converted to, measure it on every runner that fits, and print a table.
+
+    Exit code 0: every case is ok. 1: some case failed or gave wrong answers. 2: a mistake in what was asked.
+    """
+    from orchestrator.artifacts import Cache
+    from orchestrator.own import suites
+
+    asked = suites.Asked(model, _names(runtime), device, _names(batch), given, _names(precision), runners)
+    _run(*suites.for_one(asked, Cache()), out, launcher, None, _workplace(None))
+
+
+def _run(
+    suite: "Suite",
+    brought: "Brought",
+    inventory: "Inventory",
+    out: Path | None,
+    launcher: LauncherName,
+    data_dir: Path | None,
+    place: "Workplace",
+) -> None:
+    """Executes a campaign, shows it, and exits with the code that it deserves."""
+    from rich.console import Console
+
+    from orchestrator import campaign
+    from orchestrator.fleet import spread
+    from orchestrator.plan import make_plan
+    from orchestrator.progress import Narrator
+    from orchestrator.results.lock import locked
+
     spread_out = spread(inventory)
-    planned = make_plan(wanted, spread_out)
-    place = _workplace(dask)
-    folder = resume or out or campaign.default_folder(wanted)
+    planned = make_plan(suite, spread_out)
+    folder = out or campaign.default_folder(suite)
     with locked(folder):
-        store = campaign.open_folder(wanted, inventory, folder)
+        store = campaign.open_folder(suite, inventory, folder)
         started_by = _launcher(launcher, campaign.started_by(store))
         with _going_on(folder), Narrator(Console(stderr=True)) as narrator:
-            campaign.run(planned, wanted, spread_out, store, started_by, narrator, data_dir, place)
+            campaign.run(planned, suite, spread_out, store, started_by, narrator, data_dir, place, brought)
     cases = _show(folder, folder)
     if any(case.status != "ok" or any(attack.status != "ok" for attack in case.attacks) for case in cases):
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -167,13 +212,15 @@ def run(
 @app.command()
 def plan(suite: SuiteArgument = DEFAULT_SUITE, runners: RunnersOption = None, as_json: JsonOption = False) -> None:
     """Show what `run` would measure, without doing anything."""
+    from orchestrator.artifacts import Cache
     from orchestrator.fleet import spread
     from orchestrator.inventory import load_inventory
+    from orchestrator.own.suites import look_at
     from orchestrator.plan import make_plan
     from orchestrator.report import plan as report
     from orchestrator.suite import load_suite
 
-    wanted = load_suite(suite)
+    wanted, _ = look_at(load_suite(suite), Cache())
     planned = make_plan(wanted, spread(load_inventory(runners, wanted.runtimes)))
     if as_json:
         _print_json(report.as_objects(planned, wanted))
@@ -369,7 +416,7 @@ def verify(
     try:
         ours, theirs = (own.bring(cache, reference) for reference in references)
         fed = inputs.prepare(cache, ours, given, samples, seed=0)
-        found = verification.verify(ours, theirs, fed)
+        found = verification.verify(cache, ours, theirs, fed)
     except CaseFailure as failure:
         raise UsageError(failure.message) from None
     if tolerance is None:

@@ -190,10 +190,10 @@ class Dialogue:
             CaseFailure: as `RunnerClient.predict`; afterwards there are no answers any more.
         """
         self._questions.put(batch)
-        return self._joined(1)
+        return self._joined(1)[0]
 
-    def ask_stored(self, inputs_sha256: str, samples: int, batch_size: int) -> NDArray[Any]:
-        """The model's first output for the first `samples` of inputs that were put before, shape (samples, ...).
+    def ask_stored(self, inputs_sha256: str, samples: int, batch_size: int) -> list[NDArray[Any]]:
+        """The model's outputs for the first `samples` of inputs that were put before, each of shape (samples, ...).
 
         Raises:
             CaseFailure: as `ask`.
@@ -201,12 +201,17 @@ class Dialogue:
         self._questions.put(api.StoredInputs(inputs_sha256=inputs_sha256, batch_size=batch_size, samples=samples))
         return self._joined(-(-samples // batch_size))
 
-    def _joined(self, batches: int) -> NDArray[Any]:
+    def _joined(self, batches: int) -> list[NDArray[Any]]:
         try:
-            return np.concatenate([next(iter(next(self._answers).values())) for _ in range(batches)])
+            answers = [list(next(self._answers).values()) for _ in range(batches)]
+            outputs = [np.concatenate(pieces) for pieces in zip(*answers, strict=True)]
         except (StopIteration, ValueError) as error:
-            message = f"the answers of {self._name} do not hold together: {error or 'no output'}"
+            message = f"the answers of {self._name} do not hold together: {error or 'they end too early'}"
             raise CaseFailure(Stage.COMPARE, Symptom.WRONG_OUTPUT, message) from None
+        if not outputs:
+            message = f"the answers of {self._name} hold no output"
+            raise CaseFailure(Stage.COMPARE, Symptom.WRONG_OUTPUT, message)
+        return outputs
 
 
 def _header_then_chunks(path: Path, sha256: str, wanted: Callable[[], bool]) -> Iterator[api.PutArtifactRequest]:

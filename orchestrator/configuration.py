@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from orchestrator.errors import UsageError
 
@@ -16,6 +17,9 @@ def name_of_null(value: object) -> object:
     """YAML reads the name of the runtime `null` as nothing at all; for use before validation."""
     return "null" if value is None else value
 
+
+TAG = "\N{SECTION SIGN}"
+"""Before the names of a union's members, which are no keys of the file."""
 
 _PATH = re.compile(r"((?:\w+(?:\[\d+\])*\.?)+): ")
 _PART = re.compile(r"\w+")
@@ -77,6 +81,18 @@ def load(path: Path, kind: type[ConfigurationT]) -> ConfigurationT:
         raise UsageError(_first_mistake(path, root, error, kind)) from None
 
 
+def validate(what: str, values: dict[str, object], kind: type[ConfigurationT]) -> ConfigurationT:
+    """What options of the command line describe as a `kind`; `what` is named before a mistake.
+
+    Raises:
+        UsageError: they do not describe a `kind`.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(f"{what}: {_mistake(_first(error), kind)}") from None
+
+
 def _reason(error: Exception) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
@@ -104,19 +120,34 @@ def _refuse_repetition(path: Path, keys: list[yaml.Node]) -> None:
 
 
 def _first_mistake(path: Path, root: yaml.Node | None, error: ValidationError, kind: type[Configuration]) -> str:
-    # A misspelt key is also a missing one; the misspelling is what the user did.
-    first = min(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
-    message = first["msg"].removeprefix("Value error, ")
-    location = first["loc"] or _named(message)
-    key = _dotted(first["loc"])
-    if first["type"] == "extra_forbidden":
+    first = _first(error)
+    return f"{path}:{_line(root, _location(first) or _named(_message(first)))}: {_mistake(first, kind)}"
+
+
+def _first(error: ValidationError) -> ErrorDetails:
+    """A misspelt key is also a missing one; the misspelling is what the user did."""
+    return min(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
+
+
+def _location(mistake: ErrorDetails) -> tuple[int | str, ...]:
+    return tuple(part for part in mistake["loc"] if not str(part).startswith(TAG))
+
+
+def _message(mistake: ErrorDetails) -> str:
+    return mistake["msg"].removeprefix("Value error, ")
+
+
+def _mistake(mistake: ErrorDetails, kind: type[Configuration]) -> str:
+    """What is wrong, after the key where it is known, in one line."""
+    location, message = _location(mistake), _message(mistake)
+    if mistake["type"] == "extra_forbidden":
         message = "unknown key" + _suggestion(str(location[-1]), kind)
-    elif first["type"] == "missing":
+    elif mistake["type"] == "missing":
         message = "this key is missing; add it"
-    elif not isinstance(first["input"], dict | list):
-        message += f" (found {first['input']!r})"
-    where = f"{path}:{_line(root, location)}"
-    return " ".join((f"{where}: {key}: {message}" if key else f"{where}: {message}").split())
+    elif not isinstance(mistake["input"], dict | list):
+        message += f" (found {mistake['input']!r})"
+    key = _dotted(location)
+    return " ".join((f"{key}: {message}" if key else message).split())
 
 
 def _named(message: str) -> tuple[int | str, ...]:

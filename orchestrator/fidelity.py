@@ -1,5 +1,6 @@
 """Do the answers of a converted model agree with the source's? Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,39 @@ def compare(
         min_cosine=float(_cosines(ours, theirs).min()),
         kl_divergence=float(_divergences(_distributions(theirs), _distributions(ours)).mean()),
         batch_invariant=None if one_at_a_time is None else _equal(one_at_a_time, answers[: len(one_at_a_time)]),
+    )
+
+
+def compare_outputs(
+    expected: Sequence[NDArray[Any]],
+    answers: Sequence[NDArray[Any]],
+    labels: NDArray[Any] | None,
+    one_at_a_time: Sequence[NDArray[Any]] | None,
+) -> Fidelity:
+    """As `compare`, of models with several outputs the worst of each figure; the labels are those of the first output.
+
+    Raises:
+        CaseFailure: (compare, wrong-output) as `compare`, or there are not as many outputs.
+    """
+    if len(expected) != len(answers):
+        message = (
+            f"the model has {len(answers)} outputs, the source {len(expected)}; check what the conversion did to them"
+        )
+        raise CaseFailure(Stage.COMPARE, Symptom.WRONG_OUTPUT, message)
+    found = [
+        compare(*pair, labels if index == 0 else None, None if one_at_a_time is None else one_at_a_time[index])
+        for index, pair in enumerate(zip(expected, answers, strict=True))
+    ]
+    return Fidelity(
+        samples=found[0].samples,
+        accuracy=found[0].accuracy,
+        label_agreement=min(each.label_agreement for each in found),
+        max_abs_error=max(each.max_abs_error for each in found),
+        mean_abs_error=max(each.mean_abs_error for each in found),
+        max_rel_error=max(each.max_rel_error for each in found),
+        min_cosine=min(each.min_cosine for each in found),
+        kl_divergence=max(each.kl_divergence for each in found),
+        batch_invariant=None if one_at_a_time is None else all(each.batch_invariant for each in found),
     )
 
 

@@ -19,6 +19,7 @@ from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.inventory import Host
 from orchestrator.launch import Launcher
 from orchestrator.live import LiveRunner
+from orchestrator.own.suites import OwnSource
 from orchestrator.plan import Check, Plan, Replay, order_trials, resolve_threads
 from orchestrator.progress import Narrator
 from orchestrator.recorder import Recorder
@@ -27,7 +28,7 @@ from orchestrator.results.schema import AttackSection, CheckSection, Identity
 from orchestrator.robustness.chunks import forget
 from orchestrator.robustness.crafted import Attacked, Source
 from orchestrator.robustness.replay import Replayer, attack_section
-from orchestrator.suite import ModelEntry, Suite
+from orchestrator.suite import ModelEntry, OwnEntry, Suite
 from orchestrator.upkeep import Upkeep
 
 CHECK_BATCH_SIZE = 100
@@ -43,10 +44,12 @@ class HostStoppedError(Exception):
 class Prepared:
     """An artifact of a suite's model, the source model that it is held against, and what attacks on that made."""
 
-    entry: ModelEntry
+    entry: ModelEntry | OwnEntry
     artifact: Artifact
-    source: Source
+    source: Source | OwnSource
     attacked: Mapping[Attack, Attacked | CaseFailure]
+    fixed_batch: int | None = None
+    """The only number of samples that the source takes at once, if it takes one only."""
 
 
 class _LostError(Exception):
@@ -147,13 +150,16 @@ class HostRun:
 
     def _compare(self, check: Check, prepared: Prepared, runner: LiveRunner) -> dict[str, Any]:
         """Asks for the answers to the whole test set in batches, then to its first samples one at a time."""
-        inputs, expected = prepared.source.inputs, prepared.source.answers
+        inputs, expected = prepared.source.inputs, prepared.source.outputs
+        samples = len(expected[0])
         runner.ship(prepared.artifact, inputs)
         session = translation.session(check.artifact, prepared.artifact.sha256, check.device, threads=1)
         with runner.client.dialogue(session, self._suite.trial_timeout_s) as model:
-            answers = model.ask_stored(inputs.sha256, len(expected), CHECK_BATCH_SIZE)
-            alone = model.ask_stored(inputs.sha256, min(ONE_AT_A_TIME, len(expected)), 1)
-        result = fidelity.compare(expected, answers, inputs.labels, alone)
+            answers = model.ask_stored(inputs.sha256, samples, prepared.fixed_batch or CHECK_BATCH_SIZE)
+            alone = None
+            if prepared.fixed_batch in (None, 1):
+                alone = model.ask_stored(inputs.sha256, min(ONE_AT_A_TIME, samples), 1)
+        result = fidelity.compare_outputs(expected, answers, inputs.labels, alone)
         tolerance = prepared.entry.tolerance[prepared.artifact.precision]
         section = CheckSection(**asdict(result), tolerance=tolerance)
         return {"check": section, **_verdict(section)}
@@ -331,6 +337,7 @@ class _Replayers:
         if runner is not self._runner:
             session = translation.session(self._place.artifact, prepared.artifact.sha256, self._place.device, threads=1)
             seed, timeout_s = self._suite.seed, self._suite.attack_timeout_s
+            assert isinstance(prepared.source, Source)  # noqa: S101 - on others no attack is planned
             replayer = Replayer(runner, prepared.artifact, session, prepared.source, seed, timeout_s)
             self._replayer, self._runner = self._stack.enter_context(replayer), runner
         return self._replayer

@@ -8,12 +8,11 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from orchestrator.artifacts import Artifact
 from orchestrator.client import RunnerClient
 from orchestrator.errors import CaseFailure, RunnerLost, Stage, Symptom
 from orchestrator.inventory import Host, RunnerEntry
 from orchestrator.launch import Launched, Launcher, reach
-from orchestrator.preparation import Inputs
+from orchestrator.preparation import Stored
 from runner_api.v1 import runner_pb2 as api
 
 
@@ -25,7 +24,7 @@ class LiveRunner:
     launched: Launched
     description: api.DescribeResponse
 
-    def ship(self, *files: Artifact | Inputs) -> None:
+    def ship(self, *files: Stored) -> None:
         """Sends what it does not have.
 
         Raises:

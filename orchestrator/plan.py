@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from orchestrator.cases import ArtifactName, Attack, Case, Trial, TrialKind
-from orchestrator.conversion import CONVERSIONS
+from orchestrator.conversion import CONVERSIONS, CONVERTED
 from orchestrator.errors import UsageError
 from orchestrator.inventory import Inventory, RunnerEntry
-from orchestrator.runtimes import SOURCE_FORMATS
-from orchestrator.suite import ModelEntry, Suite
+from orchestrator.runtimes import source_format
+from orchestrator.suite import ModelEntry, OwnEntry, Suite
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ def make_plan(suite: Suite, inventory: Inventory) -> Plan:
     return Plan(artifacts, checks, replays, cases)
 
 
-def artifacts_of(model: ModelEntry, source_framework: str, suite: Suite) -> list[ArtifactName]:
+def artifacts_of(model: ModelEntry | OwnEntry, source_framework: str, suite: Suite) -> list[ArtifactName]:
     """The source artifact, which everything else is compared with, then its conversions."""
-    source = ArtifactName(model.name, source_framework, SOURCE_FORMATS[source_framework], "float32")
-    conversions = [format_ for format_ in suite.formats if format_ not in SOURCE_FORMATS.values()]
+    source = ArtifactName(model.name, source_framework, source_format(source_framework), model.precision)
     return [source] + [
         replace(source, format=format_, precision=precision)
-        for format_ in conversions
+        for format_ in suite.formats
+        if format_ in CONVERSIONS and source_framework in CONVERTED
         for precision in suite.precisions
         if precision in CONVERSIONS[format_].precisions
     ]
@@ -88,7 +88,7 @@ def artifacts_of(model: ModelEntry, source_framework: str, suite: Suite) -> list
 
 def _cases(artifact: ArtifactName, host: str, entry: RunnerEntry, suite: Suite) -> list[Case]:
     kind = entry.kind
-    is_source = artifact.format in SOURCE_FORMATS.values()
+    is_source = artifact.format == source_format(artifact.source_framework)
     wanted = artifact.format in kind.formats and (not is_source or artifact.format in suite.formats)
     if not wanted or not kind.measures:
         return []

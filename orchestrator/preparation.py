@@ -27,8 +27,12 @@ _TRAINING_TIMEOUT_S = 24 * 3600.0
 _CONVERSION_TIMEOUT_S = 900.0
 _ANSWERS_TIMEOUT_S = 3600.0
 
-_SOURCE_MODULES = {"keras": "orchestrator.zoo.keras_source", "pytorch": "orchestrator.zoo.pytorch_source"}
-_SOURCE_DISTRIBUTIONS = {"keras": ("keras", "tensorflow"), "pytorch": ("torch",)}
+_SOURCE_MODULES = {
+    "keras": "orchestrator.zoo.keras_source",
+    "pytorch": "orchestrator.zoo.pytorch_source",
+    "tensorflow": "orchestrator.own.savedmodel_source",
+}
+_SOURCE_DISTRIBUTIONS = {"keras": ("keras", "tensorflow"), "pytorch": ("torch",), "tensorflow": ("tensorflow",)}
 _SHARED_BY_DATASETS = tuple(f"orchestrator.datasets.{name}" for name in ("images", "idx", "tokens"))
 _SHARED_BY_NETWORKS = tuple(f"orchestrator.zoo.{name}" for name in ("training", "recurrent_keras", "recurrent_pytorch"))
 _BUILT_FOR = ("vocabulary", "length")
@@ -65,7 +69,7 @@ class Inputs:
 
 
 class Stored(Protocol):
-    """An .npz archive of inputs, named as a model's, samples first."""
+    """A file that its SHA-256 names: an artifact, or inputs, an .npz archive of arrays by a model's names."""
 
     @property
     def path(self) -> Path:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 SOURCE_FORMATS = {"keras": "keras", "pytorch": "pt2"}
-"""Source framework -> the format in which its trained models are stored."""
+"""Source framework of the zoo -> the format in which its trained models are stored."""
+
+_BROUGHT_FORMATS = SOURCE_FORMATS | {"tensorflow": "savedmodel"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,23 @@ _KINDS = (
         system="Darwin",
     ),
 )
+
+
+def source_format(source_framework: str) -> str:
+    """How a model that was trained there is stored; of one that came in another format nobody knows more than that."""
+    return _BROUGHT_FORMATS.get(source_framework, source_framework)
+
+
+def source_framework(format_: str) -> str:
+    """The inverse of `source_format`."""
+    return next((name for name, stored in _BROUGHT_FORMATS.items() if stored == format_), format_)
+
+
+def source_runtime(source_framework: str) -> str | None:
+    """What a model's conversions are compared with: its framework, or the first that measures its format, if any."""
+    stored = source_format(source_framework)
+    return next((kind.runtime for kind in _KINDS if stored in kind.formats and kind.measures), None)
+
 
 FORMATS = tuple(dict.fromkeys((*SOURCE_FORMATS.values(), *(format_ for kind in _KINDS for format_ in kind.formats))))
 

@@ -1,19 +1,24 @@
 """The suite: which models, formats, runtimes and batch sizes are measured, and how often."""
 
+import re
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from orchestrator.cases import Attack
-from orchestrator.configuration import Configuration, load, name_of_null, once, one_of
+from orchestrator.configuration import TAG, Configuration, load, name_of_null, once, one_of
 from orchestrator.datasets import DATASETS
 from orchestrator.errors import UsageError
 from orchestrator.robustness import AttackEntry, Takes
 from orchestrator.runtimes import FORMATS, RUNTIMES, SOURCE_FORMATS
 from orchestrator.zoo import MODELS, Training
 
+UNKNOWN = "unknown"
+"""Source framework of a model that has not been looked at, or could not be."""
+NOT_IN_A_NAME = re.compile(r"[^a-z0-9._-]+")
+ZOO, OWN = (f"{TAG}{kind}" for kind in ("zoo", "own"))
 DEFAULT_TOLERANCE = {"float32": 1e-4, "float16": 1e-2}
 
 
@@ -63,10 +68,73 @@ class ModelEntry(Configuration):
         return self
 
     @property
+    def precision(self) -> str:
+        """Of the trained weights."""
+        return "float32"
+
+    @property
     def takes(self) -> Takes:
         """What an attack on it changes."""
         (inputs,) = {MODELS[self.name, framework].inputs for framework in self.source_frameworks}
         return "tokens" if inputs == "tokens" else "images"
+
+
+class OwnEntry(Configuration):
+    """A model that the user brings: a file or folder at `path`, or what the function `factory` gives, see `own`.
+
+    `inputs` is an .npz archive that it is asked with; without one it is the function's, or `samples` made-up ones.
+    `source_framework` and `precision` are found out, see `own.suites`. A path is relative to the suite's folder.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    path: str | None = None
+    factory: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+    inputs: str | None = None
+    samples: Count = 32
+    source_framework: str = UNKNOWN
+    precision: Precision = "float32"
+    tolerance: Annotated[dict[Precision, Tolerance], AfterValidator(lambda given: DEFAULT_TOLERANCE | given)] = Field(
+        DEFAULT_TOLERANCE
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_a_name(cls, given: Any) -> Any:
+        """That of the file or the function, where the user gives none."""
+        if not isinstance(given, dict):
+            return given
+        text = str(given.get("path") or given.get("factory") or "")
+        stem = text.rpartition(":")[2] if given.get("factory") else Path(text).stem
+        return {"name": NOT_IN_A_NAME.sub("-", stem.lower()).strip("-._") or "model"} | given
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "OwnEntry":
+        if (self.path is None) == (self.factory is None):
+            raise ValueError(f"'{self.name}' has both a path and a factory; remove one")
+        return self
+
+    @property
+    def source_frameworks(self) -> tuple[str, ...]:
+        """The one that it is from."""
+        return (self.source_framework,)
+
+    @property
+    def takes(self) -> None:
+        """No attack: nobody knows what its inputs mean."""
+        return
+
+    def within(self, folder: Path) -> "OwnEntry":
+        """The same with paths that do not depend on the current folder."""
+        absolute = {name: str(folder.resolve() / text) for name in ("path", "inputs") if (text := getattr(self, name))}
+        return self.model_copy(update=absolute)
+
+
+def _kind_of(given: Any) -> str:
+    keys = given if isinstance(given, dict) else {"path"} if isinstance(given, OwnEntry) else {}
+    return OWN if "path" in keys or "factory" in keys else ZOO
+
+
+Entry = Annotated[Annotated[ModelEntry, Tag(ZOO)] | Annotated[OwnEntry, Tag(OWN)], Discriminator(_kind_of)]
 
 
 class Trials(Configuration):
@@ -98,7 +166,7 @@ class Suite(Configuration):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     description: str = ""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
-    models: tuple[ModelEntry, ...] = Field(min_length=1)
+    models: tuple[Entry, ...] = Field(min_length=1)
     formats: Annotated[tuple[Format, ...], Once] = Field(FORMATS, min_length=1)
     precisions: Annotated[tuple[Precision, ...], Once] = Field(("float32",), min_length=1)
     runtimes: Annotated[tuple[Runtime, ...], Once] = Field(min_length=1)
@@ -130,7 +198,7 @@ class Suite(Configuration):
             once(tuple(f"attacks: {attack.label} on {entry.name}" for attack in self.attacks_on(entry)))
         return self
 
-    def attacks_on(self, entry: ModelEntry) -> tuple[Attack, ...]:
+    def attacks_on(self, entry: ModelEntry | OwnEntry) -> tuple[Attack, ...]:
         """Of the suite's attacks those that `entry` undergoes."""
         return tuple(
             attack
@@ -147,7 +215,9 @@ def load_suite(name: str) -> Suite:
         UsageError: there is no such suite, or it has a mistake.
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
-        return load(Path(name), Suite)
+        suite, folder = load(Path(name), Suite), Path(name).parent
+        entries = (entry.within(folder) if isinstance(entry, OwnEntry) else entry for entry in suite.models)
+        return suite.model_copy(update={"models": tuple(entries)})
     with resources.as_file(resources.files("orchestrator") / "suites") as folder:
         path = folder / f"{name}.yaml"
         if not path.is_file():

@@ -2,11 +2,13 @@
 
 import platform
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator import fidelity
+from orchestrator import fidelity, preparation
+from orchestrator.artifacts import Cache
 from orchestrator.client import RunnerClient
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.fidelity import Fidelity
@@ -30,14 +32,14 @@ class Agreement:
     found: Fidelity
 
 
-def verify(first: Own, second: Own, given: Given) -> list[Agreement]:
+def verify(cache: Cache, first: Own, second: Own, given: Given) -> list[Agreement]:
     """Holds the answers of `second` to all of `given` against those of `first`, output by output in their order.
 
     Raises:
         CaseFailure: no runner here answers for a format; a model cannot be loaded or asked; (compare, wrong-output) the
             outputs are not as many or of other shapes, or hold no finite numbers.
     """
-    expected, answers = answers_of(first, given), answers_of(second, given)
+    expected, answers = answers_of(cache, first, given), answers_of(cache, second, given)
     if len(expected) != len(answers):
         counts = f"{first.name} has {len(expected)} outputs, {second.name} has {len(answers)}"
         message = f"{counts}; give models with the same outputs"
@@ -48,12 +50,14 @@ def verify(first: Own, second: Own, given: Given) -> list[Agreement]:
     ]
 
 
-def answers_of(model: Own, given: Given) -> dict[str, NDArray[np.generic]]:
+def answers_of(cache: Cache, model: Own, given: Given) -> dict[str, NDArray[Any]]:
     """The answers to all of `given` by output, in the model's order, as its format's runtime on this machine has them.
 
     Raises:
         CaseFailure: as `verify`.
     """
+    if model.source_framework == "tensorflow":
+        return preparation.source_answers(cache, model.artifact, model.source_framework, given)
     kind = _runner_of(model.artifact.format)
     with ProcessLauncher().start(kind) as launched, RunnerClient(kind.name, launched.endpoint) as client:
         for file in (model.artifact, given):
@@ -61,7 +65,7 @@ def answers_of(model: Own, given: Given) -> dict[str, NDArray[np.generic]]:
         session = api.Session(
             artifact_sha256=model.artifact.sha256, format=model.artifact.format, device=kind.devices[0], threads=1
         )
-        asked = api.StoredInputs(inputs_sha256=given.sha256, batch_size=BATCH_SIZE)
+        asked = api.StoredInputs(inputs_sha256=given.sha256, batch_size=model.fixed_batch or BATCH_SIZE)
         batches = list(client.predict(session, [asked], TIMEOUT_S))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
@@ -79,6 +83,6 @@ def _runner_of(format_: str) -> RunnerKind:
     return found
 
 
-def _compared(expected: NDArray[np.generic], answers: NDArray[np.generic], given: Given) -> Fidelity:
+def _compared(expected: NDArray[Any], answers: NDArray[Any], given: Given) -> Fidelity:
     one_class_each = expected.ndim <= 2
     return fidelity.compare(expected, answers, given.labels if one_class_each else None, None)

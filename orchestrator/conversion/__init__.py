@@ -48,6 +48,9 @@ CONVERSIONS = {
 """By format, which is also the name of the module here that has `convert(source_framework, source, target, precision)`,
 which gives facts on what it wrote, and of the one in `orchestrator.inspection`, which reads it."""
 
+CONVERTED = frozenset(name for conversion in CONVERSIONS.values() for name in conversion.distributions)
+"""Source frameworks of which anything is made; the rest are formats that are made of others."""
+
 
 @contextmanager
 def telling_unsupported_operators(words: re.Pattern[str]) -> Iterator[None]:

@@ -13,21 +13,13 @@ from typing import Any
 from orchestrator import isolated
 from orchestrator.artifacts import Artifact, Cache, key_of, sha256_of
 from orchestrator.errors import CaseFailure, Stage, UsageError
-
-SOURCE_FRAMEWORKS = {
-    "keras": "keras",
-    "pt2": "pytorch",
-    "savedmodel": "tensorflow",
-    "onnx": "onnx",
-    "coreml": "coreml",
-}
-"""Format -> what a model that comes in it is held against; of an exchange format nobody knows where it was trained."""
+from orchestrator.runtimes import source_framework
+from orchestrator.suite import NOT_IN_A_NAME
 
 READING_TIMEOUT_S = 900.0
 BUILDING_TIMEOUT_S = 3600.0
 
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-_NOT_IN_A_NAME = re.compile(r"[^a-z0-9._-]+")
 
 
 @dataclass(frozen=True)
@@ -53,6 +45,12 @@ class Own:
     inputs: tuple[Tensor, ...]
     made_inputs: Path | None
 
+    @property
+    def fixed_batch(self) -> int | None:
+        """The only number of samples that it takes at once, if it takes one only."""
+        fixed = {each.shape[0] for each in self.inputs if each.shape} - {None}
+        return fixed.pop() if len(fixed) == 1 else None
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -66,7 +64,7 @@ class Reference:
     def name(self) -> str:
         """A short name for it: of the file without its ending, or of the function."""
         text = self.path.resolve().stem if self.path else (self.function or "").rpartition(":")[2]
-        return _NOT_IN_A_NAME.sub("-", text.lower()).strip("-._") or "model"
+        return NOT_IN_A_NAME.sub("-", text.lower()).strip("-._") or "model"
 
 
 def parse(text: str, folder: Path = Path()) -> Reference:
@@ -142,4 +140,4 @@ def _stored(cache: Cache, reference: Reference, target: Path, inputs: Path, foun
     if inputs.exists():
         made = cache.store(key_of("inputs", sha256_of(inputs)), inputs, format="npz", precision="float32", details={})
     given = tuple(Tensor(each["name"], each["dtype"], tuple(each["shape"]), tuple(each["sizes"])) for each in tensors)
-    return Own(reference.name, SOURCE_FRAMEWORKS[format_], artifact, given, made.path if made else None)
+    return Own(reference.name, source_framework(format_), artifact, given, made.path if made else None)

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.artifacts import JSON, Cache, key_of
-from orchestrator.errors import CaseFailure, Stage, Symptom, UsageError
+from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.own import Own, Tensor
 
 LABELS = "labels"
 """Name, in an archive of inputs, of an array of the right classes."""
 
-SYNTHETIC = "synthetic"
+SYNTHETIC = "synthetic inputs"
 """Name of the data that stands for none."""
 
 FREE_SIZE = 16
@@ -43,13 +43,12 @@ def prepare(cache: Cache, own: Own, given: Path | None, samples: int, seed: int)
     """The arrays of the archive `given`, else those that the model came with, else `samples` made-up ones.
 
     Raises:
-        UsageError: `given` is no .npz archive of arrays.
-        CaseFailure: (train, refused) its arrays do not fit the model.
+        CaseFailure: (train, refused) `given` is no .npz archive of arrays, or they do not fit the model.
     """
     source = given or own.made_inputs
     arrays, labels = _read(source) if source else (synthetic(own.inputs, samples, seed), None)
-    fitting = fit(own.inputs, arrays, labels)
-    name = given.name if given else "its function's" if source else SYNTHETIC
+    fitting, labels = _whole_batches(own, fit(own.inputs, arrays, labels), labels)
+    name = given.name if given else "its function's inputs" if source else SYNTHETIC
 
     def make(target: Path) -> dict[str, JSON]:
         with target.open("wb") as file:
@@ -58,6 +57,17 @@ def prepare(cache: Cache, own: Own, given: Path | None, samples: int, seed: int)
 
     made = cache.once(key_of("own inputs", _digest(fitting)), "npz", "float32", make)
     return Given(name, made.path, made.sha256, labels, made.details)
+
+
+def _whole_batches(
+    own: Own, arrays: dict[str, NDArray[Any]], labels: NDArray[Any] | None
+) -> tuple[dict[str, NDArray[Any]], NDArray[Any] | None]:
+    """Without the samples that do not fill a batch of a model that takes one size only."""
+    batch = own.fixed_batch or 1
+    count = len(next(iter(arrays.values()))) // batch * batch
+    if not count:
+        raise _refused(f"the model takes {batch} samples at once, given are fewer")
+    return {name: array[:count] for name, array in arrays.items()}, None if labels is None else labels[:count]
 
 
 def synthetic(tensors: tuple[Tensor, ...], samples: int, seed: int) -> dict[str, NDArray[Any]]:
@@ -127,8 +137,9 @@ def _read(archive: Path) -> tuple[dict[str, NDArray[Any]], NDArray[Any] | None]:
         with np.load(archive, allow_pickle=False) as members:
             arrays = {name: np.ascontiguousarray(members[name]) for name in members.files}
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        found = " ".join(str(error).split())[:300]
-        raise UsageError(f"{archive}: no .npz archive of plain arrays ({found}); write one with numpy.savez") from None
+        found = " ".join(str(error).split()).partition(". ")[0][:300]
+        message = f"{archive}: no .npz archive of plain arrays ({found}); write one with numpy.savez"
+        raise CaseFailure(Stage.TRAIN, Symptom.REFUSED, message) from None
     labels = arrays.pop(LABELS, None)
     return arrays, labels
 

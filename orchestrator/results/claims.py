@@ -18,7 +18,7 @@ from orchestrator.results.scoring import Paired
 from orchestrator.results.selection import Name
 from orchestrator.results.study import PUBLISHED, Published
 from orchestrator.results.summary import CaseSummary, Measured, is_source
-from orchestrator.runtimes import SOURCE_FORMATS
+from orchestrator.runtimes import SOURCE_FORMATS, source_format
 
 SAME_ACCURACY = 0.01
 """Largest change, as a share of the source's accuracy, that leaves it at the same level: MLPerf Inference asks for at
@@ -194,7 +194,7 @@ def _same_accuracy(found: Finding, _: float | None) -> _Verdict:
 
 def _size(claim: Claim, network: _Network) -> Iterator[_Found]:
     """Bytes of the artifact over those of the source's, neither of which has the optimizer's state in it."""
-    sources = [case for case in network.cases if case.summary.format == SOURCE_FORMATS[case.summary.source_framework]]
+    sources = [case for case in network.cases if case.summary.format == source_format(case.summary.source_framework)]
     source = next((case.summary for case in sources if case.summary.artifact_bytes), None)
     case = next((case.summary for case in network.converted(claim) if case.summary.artifact_bytes), None)
     if source is not None and case is not None:

@@ -18,7 +18,7 @@ from orchestrator.results.interference import Corrected, Floats, Integers, Trial
 from orchestrator.results.schema import CheckSection, Row, Status, TimingSection
 from orchestrator.results.scoring import Verdict
 from orchestrator.results.selection import Name, artifact_of, case_of, counting, place_of, subject_of
-from orchestrator.runtimes import SOURCE_FORMATS
+from orchestrator.runtimes import source_format, source_runtime
 
 _ONLY_CHECKED = "answers checked; neither time nor memory measured"
 _ONLY_EVALUATED = (
@@ -181,7 +181,8 @@ class _Rows:
 
 def is_source(case: Row | CaseSummary) -> bool:
     """Whether the source framework's own runtime executes its own format: what conversions are compared with."""
-    return case.runtime == case.source_framework and case.format == SOURCE_FORMATS.get(case.source_framework)
+    is_original = case.format == source_format(case.source_framework)
+    return is_original and case.runtime == source_runtime(case.source_framework)
 
 
 def summarise(rows: Iterable[Row]) -> list[CaseSummary]:
@@ -237,7 +238,7 @@ def _with_making(summaries: Iterable[CaseSummary], artifacts: Iterable[Row]) -> 
     sources: dict[Name, dict[str, Any]] = {}
     conversions: dict[str | None, dict[str, Any]] = {}
     for row in artifacts:
-        if row.format == SOURCE_FORMATS.get(row.source_framework):
+        if row.format == source_format(row.source_framework):
             sources[row.model, row.source_framework] = making.of_source(row)
         else:
             conversions[row.artifact_sha256] = making.of_conversion(row)
@@ -478,7 +479,7 @@ def _order(summary: CaseSummary) -> tuple[Any, ...]:
         summary.host is None,
         summary.host or "",
         summary.device or "",
-        summary.format != SOURCE_FORMATS.get(summary.source_framework),
+        summary.format != source_format(summary.source_framework),
         summary.format,
         summary.precision,
         summary.runtime or "",

@@ -58,6 +58,11 @@ class Source:
     inputs: Inputs
     answers: NDArray[np.floating]
 
+    @property
+    def outputs(self) -> tuple[NDArray[np.floating], ...]:
+        """The answers, its only output."""
+        return (self.answers,)
+
     def targets(self, samples: int) -> Targets:
         """The first `samples` test inputs that it classifies rightly, texts without a known word left out.
 

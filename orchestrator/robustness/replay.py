@@ -140,7 +140,7 @@ class Replayer:
         def ask() -> Answers:
             self._model = self._model or self._runner.client.dialogue(self._session, self._timeout_s)
             try:
-                return self._model.ask_stored(inputs_sha256, samples, batch_size)
+                return self._model.ask_stored(inputs_sha256, samples, batch_size)[0]
             except CaseFailure:
                 self._rest()
                 raise

@@ -8,7 +8,7 @@ import numpy as np
 from orchestrator import preparation
 from orchestrator.artifacts import Cache
 from orchestrator.selftest.place import Subject
-from orchestrator.suite import load_suite
+from orchestrator.suite import ModelEntry, load_suite
 
 
 def quick_model(cache: Cache) -> Subject:
@@ -18,7 +18,7 @@ def quick_model(cache: Cache) -> Subject:
         CaseFailure: it cannot be made.
     """
     suite = load_suite("quick")
-    entry = suite.models[0]
+    entry = next(entry for entry in suite.models if isinstance(entry, ModelEntry))
     framework = entry.source_frameworks[0]
     origin = preparation.Origin(entry.name, framework, entry.data)
     inputs = preparation.prepare_inputs(cache, origin)

@@ -84,7 +84,7 @@ def test_inputs_that_do_not_fit_are_refused(
 def test_what_is_no_archive_is_refused(cache: Cache, tmp_path: Path) -> None:
     brought = bring(cache, f"{FUNCTIONS}:onnx_alone")
     (tmp_path / "data.npz").write_text("not one")
-    with pytest.raises(UsageError, match=r"no \.npz archive"):
+    with pytest.raises(CaseFailure, match=r"no \.npz archive"):
         inputs.prepare(cache, brought, tmp_path / "data.npz", 5, 0)
 
 

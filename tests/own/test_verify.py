@@ -29,7 +29,7 @@ def test_a_conversion_agrees_with_its_source(cache: Path, converted: Path, name:
     ended = portbench(cache, "verify", f"{FUNCTIONS}:two_inputs", str(converted / name), "--json")
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
-    assert (found["inputs"], found["tolerance"]) == ("its function's", 1e-4)
+    assert (found["inputs"], found["tolerance"]) == ("its function's inputs", 1e-4)
     assert [(each["shape"], each["agrees"], each["samples"]) for each in found["outputs"]] == [
         ([3], True, 6),
         ([12], True, 6),
