@@ -315,12 +315,12 @@ class _Resampled:
 
     def first_reaching(self, counts: Counts) -> Integers:
         """Per draw the first rank with at least that many resampled samples at or below it: its cell, then itself."""
-        wanted = counts[:, np.newaxis]
-        cell = np.sum(self.below[:, 1:] < wanted, axis=1, keepdims=True)
+        wanted, each = counts[:, np.newaxis], np.arange(len(counts))[:, np.newaxis]
+        cell = np.argmax(self.below[:, 1:] >= wanted, axis=1)[:, np.newaxis]
         ranks = np.minimum(cell * self.cell + np.arange(self.cell), len(self.run_of_rank) - 1)
-        weights = np.take_along_axis(self.draws, self.run_of_rank[ranks], axis=1)
-        reached = np.take_along_axis(self.below, cell, axis=1) + np.cumsum(weights, axis=1)
-        first: Integers = cell[:, 0] * self.cell + np.sum(reached < wanted, axis=1)
+        weights = self.draws[each, self.run_of_rank[ranks]]
+        reached = self.below[each, cell] + np.cumsum(weights, axis=1)
+        first: Integers = cell[:, 0] * self.cell + np.argmax(reached >= wanted, axis=1)
         return first
 
 

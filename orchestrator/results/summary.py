@@ -407,7 +407,7 @@ def _times(group: _Group) -> dict[str, Any]:
         "median_ns": estimate.value,
         "median_low_ns": estimate.low,
         "median_high_ns": estimate.high,
-        "median_as_seen_ns": float(np.median([np.median(timed.values_ns) for timed in group.timed])),
+        "median_as_seen_ns": statistics.median_ns(group.trials),
         "median_basis": corrected.basis,
         "undisturbed_share": quiet / samples,
         "samples": samples,
