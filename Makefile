@@ -26,6 +26,11 @@ bench: setup images ## Measure: make bench [SUITE=quick|FILE] [RUNNERS=FILE] [OU
 study: ## The study, or with SUITE=study-small a reduced one: make study [SUITE=study-small] [RUNNERS=FILE] [OUT=DIR]
 	$(MAKE) bench SUITE=$(if $(filter file,$(origin SUITE)),study,$(SUITE))
 
+.PHONY: extended
+extended: setup images ## Over 40 architectures of other packages through every converter and runner; hours: make extended [OUT=DIR]
+	$(BIN)/python -m pip install --quiet --requirement requirements-extended.txt --constraint $(REQUIREMENTS)
+	$(MAKE) bench SUITE=extended
+
 .PHONY: test
 test: setup images ## Lint, type check and test
 	$(BIN)/ruff check .

@@ -2,7 +2,9 @@
 
 import platform
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from orchestrator.own import Own
 from orchestrator.own.inputs import Given
 from orchestrator.runtimes import FORMATS, RUNNERS, RUNTIMES, RunnerKind
 from orchestrator.suite import OwnEntry, Suite
+from orchestrator.workplace import BUILD_HOST
 
 BATCH_SIZES = ("1", "8", "32")
 
@@ -114,11 +117,14 @@ def look_at(suite: Suite, cache: Cache) -> tuple[Suite, Brought]:
     Raises:
         UsageError: there is no such file.
     """
-    brought = {entry.name: _bring(entry, cache) for entry in suite.models if isinstance(entry, OwnEntry)}
+    entries = [entry for entry in suite.models if isinstance(entry, OwnEntry)]
+    with ThreadPoolExecutor(BUILD_HOST.room) as executor:  # each is brought by a process of its own
+        found = executor.map(partial(_bring, cache), entries)
+        brought = {entry.name: each for entry, each in zip(entries, found, strict=True)}
     return _completed(suite, brought), brought
 
 
-def _bring(entry: OwnEntry, cache: Cache) -> Own | CaseFailure:
+def _bring(cache: Cache, entry: OwnEntry) -> Own | CaseFailure:
     try:
         return own.bring(cache, own.parse(entry.path or entry.factory or ""))
     except CaseFailure as failure:
