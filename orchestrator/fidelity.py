@@ -43,11 +43,14 @@ def compare(
 ) -> Fidelity:
     """Compares `answers` with the source's, both (samples, classes), or (samples,) or (samples, 1) for a probability.
 
-    `one_at_a_time` are the answers to the first samples when each was asked alone.
+    Texts are classes: another one is an error of 1 and another label. `one_at_a_time` are the answers to the first
+    samples when each was asked alone.
 
     Raises:
         CaseFailure: (compare, wrong-output) shapes differ, or an answer is not a finite number.
     """
+    if expected.dtype.kind == answers.dtype.kind == "U":
+        expected, answers, labels, one_at_a_time = _numbered(expected, answers, labels, one_at_a_time)
     _refuse_unlike(expected, answers)
     ours, theirs = (values.reshape(len(values), -1).astype(np.float64) for values in (answers, expected))
     differences = np.abs(ours - theirs)
@@ -96,6 +99,23 @@ def compare_outputs(
         kl_divergence=max(each.kl_divergence for each in found),
         batch_invariant=None if one_at_a_time is None else all(each.batch_invariant for each in found),
     )
+
+
+def _numbered(
+    expected: NDArray[Any], answers: NDArray[Any], labels: NDArray[Any] | None, one_at_a_time: NDArray[Any] | None
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]:
+    """Texts as one-hot vectors over all that occur, shape (samples, ..., texts); labels as their places among them."""
+    known = np.unique(np.concatenate([expected.ravel(), answers.ravel()]))
+
+    def places(texts: NDArray[Any]) -> NDArray[Any]:
+        return np.where(np.isin(texts, known), np.searchsorted(known, texts), -1)
+
+    def one_hot(texts: NDArray[Any]) -> NDArray[Any]:
+        found: NDArray[Any] = places(texts)[..., np.newaxis] == np.arange(max(len(known), 2))
+        return found.astype(np.float64)
+
+    alone = None if one_at_a_time is None else one_hot(one_at_a_time)
+    return one_hot(expected), one_hot(answers), None if labels is None else places(labels), alone
 
 
 def _refuse_unlike(expected: NDArray[Any], answers: NDArray[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from runner_api.v1 import archives
+from runner_api.v1 import archives, dtypes
 from runners.adapters import Array, Arrays, Model, TensorSpec
 from runners.failure import Failure, words
 from runners.tensors import Tensor
@@ -84,6 +84,8 @@ def check(outputs: Arrays) -> None:
         Failure: infer, wrong-output.
     """
     for name, array in outputs.items():
+        if dtypes.kind_of(array) == dtypes.TEXT:
+            continue
         wrong = array.size - int(np.isfinite(array).sum())
         if wrong:
             message = f"{wrong} of {array.size} values of the output {name!r} are NaN or infinite"
@@ -92,7 +94,9 @@ def check(outputs: Arrays) -> None:
 
 def from_tensors(batch: list[Tensor]) -> dict[str, Array]:
     """Arrays that own their memory and can be written, as frameworks want them."""
-    return {item.name: np.frombuffer(item.data, item.dtype).reshape(item.shape).copy() for item in batch}
+    return {
+        item.name: np.frombuffer(item.data, dtypes.dtype_of(item.dtype)).reshape(item.shape).copy() for item in batch
+    }
 
 
 def to_tensors(outputs: Arrays) -> list[Tensor]:
@@ -104,7 +108,9 @@ def _read_member(members: zipfile.ZipFile, name: str, batch_size: int) -> Array:
     with members.open(name) as stream:
         shape, fortran_order, dtype = _read_header(stream)
         if dtype.hasobject or fortran_order or not shape or shape[0] == 0:
-            raise ValueError(f"{name} has dtype {dtype} and shape {shape}; wanted are numbers, C order, samples first")
+            raise ValueError(
+                f"{name} has dtype {dtype} and shape {shape}; wanted are numbers or texts, C order, samples first"
+            )
         count = min(batch_size, shape[0])
         data = stream.read(count * math.prod(shape[1:]) * dtype.itemsize)
     samples: Array = np.frombuffer(data, dtype).reshape(count, *shape[1:])
@@ -123,12 +129,12 @@ def _fitting(spec: TensorSpec, array: Array) -> Array:
     fits = len(spec.shape) == array.ndim and all(
         wanted in (None, given) for wanted, given in zip(spec.shape, array.shape, strict=True)
     )
-    if spec.dtype != array.dtype.name and _holds(spec.dtype, array):
+    if spec.dtype != dtypes.kind_of(array) and _holds(spec.dtype, array):
         array = array.astype(spec.dtype)
-    if not fits or array.dtype.name != spec.dtype:
+    if not fits or dtypes.kind_of(array) != spec.dtype:
         shape = str(spec.shape).replace("None", "any")
         raise _refused(
-            f"the model takes {spec.name!r} as {spec.dtype} {shape}, given is {array.dtype.name} {array.shape}"
+            f"the model takes {spec.name!r} as {spec.dtype} {shape}, given is {dtypes.kind_of(array)} {array.shape}"
         )
     return np.ascontiguousarray(array)
 

@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import build_and_package_info
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
+from runner_api.v1 import dtypes
 from runners.adapters import Array, Arrays, Placement, TensorSpec, _onnx
 from runners.failure import Failure, words
 from runners.measure import cuda
@@ -17,7 +19,7 @@ from runners.measure import cuda
 if "CUDAExecutionProvider" in ort.get_available_providers():
     ort.preload_dlls()  # CUDA's, from their own packages; other frameworks do that too while they are imported
 
-_DTYPES = {"float": "float32", "double": "float64"}
+_DTYPES = {"float": "float32", "double": "float64", "string": dtypes.TEXT}
 _ON_CPU = "assigned to the default CPU EP"
 _NOT_INSTALLED = "Please install"
 _UNSUPPORTED = ("No Op registered", "is not a registered function/op", "Could not find an implementation")
@@ -76,7 +78,15 @@ def load(path: Path, where: str, threads: int, provider: str) -> "OnnxRuntimeMod
     found = session.get_provider_options().get(provider, {})
     if found.get("device_id", "") != number:
         raise Failure("load", "placement", f"asked for {provider} on {where}, the session has {found or 'none'}")
+    _require_tensors(session.get_outputs())
     return OnnxRuntimeModel(session, where)
+
+
+def _require_tensors(outputs: list[ort.NodeArg]) -> None:
+    for output in outputs:
+        if not output.type.startswith("tensor("):
+            message = f"the output {output.name!r} is a {output.type}, and only tensors are compared"
+            raise Failure("load", "refused", f"{message}; leave out what makes it, for example ZipMap of scikit-learn")
 
 
 def _failure(error: Exception, provider: str, where: str) -> Failure:
@@ -130,7 +140,7 @@ class OnnxRuntimeModel:
     def fetch(self, result: object) -> dict[str, Array]:
         """Outputs by the artifact's names."""
         arrays: Any = result.copy_outputs_to_cpu() if isinstance(result, ort.IOBinding) else result
-        return dict(zip(self._outputs, arrays, strict=True))
+        return {name: _plain(array) for name, array in zip(self._outputs, arrays, strict=True)}
 
     def placement(self) -> Placement:
         """Nodes by execution provider, as the session assigned them."""
@@ -151,6 +161,12 @@ class OnnxRuntimeModel:
     def close(self) -> None:
         """Ends the session."""
         del self._session
+
+
+def _plain(array: Any) -> Array:
+    """Texts come as objects of Python."""
+    plain: Array = array.astype(np.str_) if array.dtype.hasobject else array
+    return plain
 
 
 def _spec(argument: ort.NodeArg) -> TensorSpec:

@@ -17,6 +17,7 @@ SUITE = """
 name: mine
 models:
   - {{path: four.onnx, inputs: given.npz, tolerance: {{float32: 1.0e-6}}}}
+  - {{path: words.onnx, inputs: words.npz}}
   - factory: {functions}:two_inputs
   - factory: {functions}:raises
 formats: [onnx, pt2]
@@ -38,6 +39,16 @@ def write_model_of_four_samples(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
+def write_model_of_texts(path: Path) -> None:
+    """An encoder of words as other words, as scikit-learn's converter writes it."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.STRING, ["n"]) for name in ("word", "translated")]
+    words = {"keys_strings": ["one", "two", "three"], "values_strings": ["eins", "zwei", "drei"]}
+    node = helper.make_node("LabelEncoder", ["word"], ["translated"], domain="ai.onnx.ml", **words)
+    graph = helper.make_graph([node], "words", ends[:1], ends[1:])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+
+
 def rows_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
 
@@ -47,6 +58,8 @@ def test_a_suite_of_own_models_gives_a_row_for_each_that_works_and_for_the_one_t
 ) -> None:
     write_model_of_four_samples(tmp_path / "four.onnx")
     np.savez(tmp_path / "given.npz", given=np.eye(3, dtype=np.float32)[np.arange(9) % 3], labels=np.arange(9) % 3)
+    write_model_of_texts(tmp_path / "words.onnx")
+    np.savez(tmp_path / "words.npz", word=np.array(["three", "one"]), labels=np.array(["drei", "zwei"]))
     (tmp_path / "mine.yaml").write_text(SUITE.format(functions=FUNCTIONS))
     ended = portbench(
         cache, "run", str(tmp_path / "mine.yaml"), "--launcher", "process", "--out", str(tmp_path / "out")
@@ -57,9 +70,10 @@ def test_a_suite_of_own_models_gives_a_row_for_each_that_works_and_for_the_one_t
     assert {(row["model"], row["stage"], row["symptom"]) for row in failed} == {("raises", "train", "crash")}
     assert "FileNotFoundError: weights.bin is not here" in " ".join(ended.stdout.split())
     timed = {(row["model"], row["format"]) for row in rows if row["timing"]}
-    assert timed == {("four", "onnx"), ("two_inputs", "pt2"), ("two_inputs", "onnx")}
+    assert timed == {("four", "onnx"), ("words", "onnx"), ("two_inputs", "pt2"), ("two_inputs", "onnx")}
     checks = {(row["model"], row["format"]): row["check"] for row in rows if row.get("check")}
     assert (checks["four", "onnx"]["samples"], checks["four", "onnx"]["accuracy"]) == (8, 1.0)
+    assert (checks["words", "onnx"]["label_agreement"], checks["words", "onnx"]["accuracy"]) == (1.0, 0.5)
     assert checks["two_inputs", "onnx"]["max_abs_error"] < 1e-6
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner_api.v1 import dtypes
 from runner_api.v1 import runner_pb2 as api
 
 CONTRACT_VERSION = 2
@@ -21,8 +22,6 @@ ARTIFACT_STORED = "stored"
 ARTIFACT_WANTED = "wanted"
 LOCAL_OWNER = "local"
 """Who puts artifacts without a certificate; a runner keeps each owner's in a folder of that name in its store."""
-
-_DTYPES = frozenset(np.dtype(code).name for code in "?bBhHiIlLqQefdFD")
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -68,11 +67,12 @@ def join(chunks: Iterable[api.TensorChunk], most_bytes: int = BATCH_BYTES) -> It
 
 def _tensor(pieces: list[api.TensorChunk]) -> NDArray[Any]:
     first = pieces[0]
-    if first.dtype not in _DTYPES:
-        raise ValueError(f"tensor {first.name[:80]!r} has the unknown dtype {first.dtype[:80]!r}")
+    try:
+        dtype = dtypes.dtype_of(first.dtype)
+    except ValueError as error:
+        raise ValueError(f"tensor {first.name[:80]!r} has {error}") from None
     if min(first.shape, default=0) < 0:
         raise ValueError(f"tensor {first.name[:80]!r} has an axis of negative size")
-    dtype = np.dtype(first.dtype).newbyteorder("<")
     return np.frombuffer(b"".join(piece.data for piece in pieces), dtype).reshape(tuple(first.shape))
 
 
