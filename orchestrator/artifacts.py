@@ -16,6 +16,7 @@ from orchestrator.errors import UsageError
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 
+_COPIED_BYTES = 1 << 20
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest date that a zip archive can hold."""
 
@@ -131,14 +132,27 @@ def sha256_of(path: Path) -> str:
 
 def pack_directory(folder: Path, archive: Path) -> None:
     """Writes the files of `folder` as a zip archive, stored, sorted and undated: equal folders give equal bytes."""
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    write_archive(archive, files)
+    pack_files({path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}, archive)
+
+
+def pack_files(files: dict[str, Path], archive: Path) -> None:
+    """As `pack_directory`, of files wherever they are, by their names in the archive; none is in memory as a whole."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
+        for name, path in sorted(files.items()):
+            entry = _entry(name)
+            entry.file_size = path.stat().st_size
+            with path.open("rb") as source, target.open(entry, "w") as written:
+                shutil.copyfileobj(source, written, _COPIED_BYTES)
 
 
 def write_archive(archive: Path, files: dict[str, bytes]) -> None:
     """A zip archive of `files` by name, without anything in it that depends on when, where or in which order."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
         for name, content in sorted(files.items()):
-            entry = zipfile.ZipInfo(name, _ZIP_EPOCH)
-            entry.create_system, entry.external_attr = 3, 0o644 << 16
-            target.writestr(entry, content)
+            target.writestr(_entry(name), content)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _ZIP_EPOCH)
+    entry.create_system, entry.external_attr = 3, 0o644 << 16
+    return entry

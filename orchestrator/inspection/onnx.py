@@ -1,12 +1,14 @@
-"""Models in ONNX."""
+"""Models in ONNX: one file, or an archive of the model and the files in which its tensors have their data."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from orchestrator.artifacts import JSON
-from orchestrator.inspection import operators, precision_of, tensor
+from orchestrator.inspection import members, operators, precision_of, refused, tensor
 from runner_api.v1 import archives
 
 _FIRST_FIELD = b"\x08"
@@ -14,25 +16,63 @@ _FIRST_FIELD = b"\x08"
 
 
 def recognises(artifact: Path) -> bool:
-    """A message of protobuf says no more of itself than how it begins."""
+    """An archive by its member; a message of protobuf says no more of itself than how it begins."""
     if not artifact.is_file() or archives.is_archive(artifact):
-        return False
+        return archives.ONNX_MODEL in members(artifact)
     with artifact.open("rb") as file:
         return file.read(1) == _FIRST_FIELD
 
 
 def read(artifact: Path) -> dict[str, JSON]:
-    """See `of_model`."""
+    """See `of_model`; of data in other files only that they are there."""
     import onnx
 
-    return of_model(onnx.load(artifact))
+    with unpacked(artifact) as file:
+        model = onnx.load(file, load_external_data=False)
+        beside = files_beside(file, model)
+        if not beside:
+            return of_model(model)
+        onnx.checker.check_model(str(file))  # which looks after them
+        return _facts(model) | {"external_data_bytes": sum(path.stat().st_size for path in beside.values())}
+
+
+@contextmanager
+def unpacked(artifact: Path) -> Iterator[Path]:
+    """The file of the model, with the files that its tensors name beside it."""
+    if not archives.is_archive(artifact):
+        yield artifact
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        archives.unpack(artifact, Path(folder))
+        yield Path(folder) / archives.ONNX_MODEL
+
+
+def files_beside(file: Path, model: Any = None) -> dict[str, Path]:
+    """The files, by the name that tensors of the model in `file` call them, in which these have their data.
+
+    Raises:
+        CaseFailure: (load, refused) one is outside the model's folder, or is not there.
+    """
+    import onnx
+
+    model = model or onnx.load(file, load_external_data=False)
+    found: dict[str, Path] = {}
+    for each in onnx.external_data_helper._get_all_tensors(model):  # there is no public one
+        if onnx.external_data_helper.uses_external_data(each):
+            name = onnx.external_data_helper.ExternalDataInfo(each).location
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or not (file.parent / path).is_file():
+                raise refused(file, f"the tensor '{each.name}' has its data in {name!r}, no file beside the model")
+            found[path.as_posix()] = file.parent / path
+    return found
 
 
 def signature(artifact: Path) -> dict[str, JSON]:
     """Inputs that are no weights; free sizes have the names that the graph gives them."""
     import onnx
 
-    graph = onnx.load(artifact, load_external_data=False).graph
+    with unpacked(artifact) as file:
+        graph = onnx.load(file, load_external_data=False).graph
     if not graph.node:
         raise ValueError("it holds no graph")
     weights = {weight.name for weight in graph.initializer}
@@ -58,7 +98,10 @@ def of_model(model: Any) -> dict[str, JSON]:
     import onnx
 
     onnx.checker.check_model(model, full_check=True)
+    return _facts(model)
 
+
+def _facts(model: Any) -> dict[str, JSON]:
     def tensors(values: Any) -> dict[str, JSON]:
         return {value.name: _type(value.type.tensor_type) for value in values}
 

@@ -4,16 +4,26 @@ import shutil
 from pathlib import Path
 
 from orchestrator import inspection
-from orchestrator.artifacts import JSON, pack_directory
+from orchestrator.artifacts import JSON, pack_directory, pack_files
+from orchestrator.inspection import onnx
+from runner_api.v1 import archives
 
 
 def take(*, path: str, target: str) -> dict[str, JSON]:
-    """Writes the model at `path` to `target` as an artifact: a file as it is, a folder packed; see `signature`.
+    """Writes the model at `path` to `target` as an artifact: a file as it is, a folder or several files packed.
+
+    The facts are those of `inspection.signature`.
 
     Raises:
         CaseFailure: (load, refused) it is no model of a known format, or is damaged.
     """
-    model = Path(path)
+    model, artifact = Path(path), Path(target)
     found = inspection.signature(model)
-    pack_directory(model, Path(target)) if model.is_dir() else shutil.copyfile(model, target)
+    beside = onnx.files_beside(model) if found["format"] == "onnx" else {}
+    if model.is_dir():
+        pack_directory(model, artifact)
+    elif beside:
+        pack_files({archives.ONNX_MODEL: model, **beside}, artifact)
+    else:
+        shutil.copyfile(model, artifact)
     return found

@@ -11,7 +11,7 @@ import onnxruntime as ort
 from onnxruntime.capi import build_and_package_info
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-from runner_api.v1 import dtypes
+from runner_api.v1 import archives, dtypes
 from runners.adapters import Array, Arrays, Placement, TensorSpec, _onnx
 from runners.failure import Failure, words
 from runners.measure import cuda
@@ -66,9 +66,7 @@ def load(path: Path, where: str, threads: int, provider: str) -> "OnnxRuntimeMod
     number = where.partition(":")[2]
     options = {"device_id": number} if number else {}
     try:
-        session = ort.InferenceSession(
-            str(path), _session_options(where, threads), providers=[(provider, options)], enable_fallback=0
-        )
+        session = _session(path, _session_options(where, threads), providers=[(provider, options)], enable_fallback=0)
     except _REFUSED as error:
         raise _failure(error, provider, where) from error
     except RuntimeError as error:
@@ -87,6 +85,16 @@ def _require_tensors(outputs: list[ort.NodeArg]) -> None:
         if not output.type.startswith("tensor("):
             message = f"the output {output.name!r} is a {output.type}, and only tensors are compared"
             raise Failure("load", "refused", f"{message}; leave out what makes it, for example ZipMap of scikit-learn")
+
+
+def _session(path: Path, options: ort.SessionOptions, **others: Any) -> ort.InferenceSession:
+    if not _onnx.is_packed(path):
+        return ort.InferenceSession(str(path), options, **others)
+    files = _onnx.contents(path)
+    model = bytes(files.pop(archives.ONNX_MODEL))
+    sizes = [len(content) for content in files.values()]
+    options.add_external_initializers_from_files_in_memory(list(files), list(files.values()), sizes)
+    return ort.InferenceSession(model, options, **others)
 
 
 def _failure(error: Exception, provider: str, where: str) -> Failure:

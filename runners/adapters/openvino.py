@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from runners.adapters import Array, Arrays, Placement, TensorSpec
+from runners.adapters import Array, Arrays, Placement, TensorSpec, _onnx
 from runners.adapters._absent import absent
 from runners.adapters._onnx import check as check
 from runners.failure import Failure, words
@@ -46,8 +46,9 @@ def load(path: Path, device: str, threads: int) -> "OpenVinoModel":
     """
     reader = frontend.FrontEndManager().load_by_framework("onnx")
     try:
-        model = reader.convert(reader.load(str(path)))
-        compiled = ov.Core().compile_model(model, device.upper(), _OPTIONS | {"INFERENCE_NUM_THREADS": threads})
+        with _onnx.unpacked(path) as file:
+            model = reader.convert(reader.load(str(file)))
+            compiled = ov.Core().compile_model(model, device.upper(), _OPTIONS | {"INFERENCE_NUM_THREADS": threads})
     except _UNSUPPORTED as error:
         raise Failure("load", "unsupported-operator", words(error)) from error
     except _REFUSED as error:

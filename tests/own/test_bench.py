@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.own.command import FUNCTIONS, ROOT, portbench
 
@@ -21,7 +21,7 @@ models:
   - factory: {functions}:two_inputs
   - factory: {functions}:raises
 formats: [onnx, pt2]
-runtimes: [onnxruntime, pytorch]
+runtimes: [onnxruntime, openvino, pytorch]
 batch_sizes: [4]
 trials: {{timing: 1, memory: 0}}
 """
@@ -33,10 +33,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_model_of_four_samples(path: Path) -> None:
+    """With its weights in a file beside it."""
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4, 3]) for name in ("given", "halved")]
-    half = helper.make_node("Constant", [], ["half"], value_float=0.5)
-    graph = helper.make_graph([half, helper.make_node("Mul", ["given", "half"], ["halved"])], "half", *zip(ends))
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    half = numpy_helper.from_array(np.eye(3, dtype=np.float32) / 2, "half")
+    graph = helper.make_graph([helper.make_node("MatMul", ["given", "half"], ["halved"])], "half", *zip(ends), [half])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
 
 
 def write_model_of_texts(path: Path) -> None:
@@ -67,10 +69,14 @@ def test_a_suite_of_own_models_gives_a_row_for_each_that_works_and_for_the_one_t
     assert ended.returncode == 1, ended.stderr
     rows = rows_of(tmp_path / "out")
     failed = [row for row in rows if row["status"] == "failed"]
-    assert {(row["model"], row["stage"], row["symptom"]) for row in failed} == {("raises", "train", "crash")}
+    assert {(row["model"], row["runtime"], row["stage"], row["symptom"]) for row in failed} == {
+        ("raises", None, "train", "crash"),
+        ("words", "openvino", "load", "unsupported-operator"),
+    }
     assert "FileNotFoundError: weights.bin is not here" in " ".join(ended.stdout.split())
     timed = {(row["model"], row["format"]) for row in rows if row["timing"]}
     assert timed == {("four", "onnx"), ("words", "onnx"), ("two_inputs", "pt2"), ("two_inputs", "onnx")}
+    assert {row["runtime"] for row in rows if row["timing"] and row["model"] == "four"} == {"onnxruntime", "openvino"}
     checks = {(row["model"], row["format"]): row["check"] for row in rows if row.get("check")}
     assert (checks["four", "onnx"]["samples"], checks["four", "onnx"]["accuracy"]) == (8, 1.0)
     assert (checks["words", "onnx"]["label_agreement"], checks["words", "onnx"]["accuracy"]) == (1.0, 0.5)

@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+ONNX_MODEL = "model.onnx"
+"""In the archive of an ONNX model, whose tensors have their data in files beside it, as beyond 2 GiB they must."""
+
 MAX_MEMBERS = 10_000
 MAX_UNPACKED_BYTES = 16 << 30
 MAX_RATIO = 100
