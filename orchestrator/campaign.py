@@ -194,7 +194,7 @@ def _brought(bench: _Bench, entry: OwnEntry, found: Own | CaseFailure, tell: Cal
         raise found
     tell("its own answers")
     archive = Path(entry.inputs) if entry.inputs else None
-    given = own_inputs.prepare(bench.cache, found, archive, entry.samples, bench.suite.seed)
+    given = own_inputs.prepare(bench.cache, found, archive, entry.samples, bench.suite.seed, entry.axes)
     outputs = tuple(verification.answers_of(bench.cache, found, given).values())
     return Prepared(entry, found.artifact, OwnSource(found.artifact, given, outputs), {}, found.fixed_batch)
 

@@ -162,6 +162,10 @@ def bench(
         Path | None,
         typer.Option("--input", help="An .npz archive of inputs by name. Default: the function's, or made-up ones."),
     ] = None,
+    axis: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=SIZE of an axis that the model leaves open; may be repeated."),
+    ] = None,
     precision: Annotated[str, typer.Option(help="Precisions, with commas between.")] = "float32",
     runners: RunnersOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the campaign. Default: results/MODEL-TIME.")] = None,
@@ -174,7 +178,7 @@ def bench(
     from orchestrator.artifacts import Cache
     from orchestrator.own import suites
 
-    asked = suites.Asked(model, _names(runtime), device, _names(batch), given, _names(precision), runners)
+    asked = suites.Asked(model, _names(runtime), device, _names(batch), given, axis or [], _names(precision), runners)
     _run(*suites.for_one(asked, Cache()), out, launcher, None, _workplace(None))
 
 

@@ -82,7 +82,8 @@ class ModelEntry(Configuration):
 class OwnEntry(Configuration):
     """A model that the user brings: a file or folder at `path`, or what the function `factory` gives, see `own`.
 
-    `inputs` is an .npz archive that it is asked with; without one it is the function's, or `samples` made-up ones.
+    `inputs` is an .npz archive that it is asked with; without one it is the function's, or `samples` made-up ones, with
+    the sizes in `axes` where the model leaves them open.
     `source_framework` and `precision` are found out, see `own.suites`. A path is relative to the suite's folder.
     """
 
@@ -91,6 +92,7 @@ class OwnEntry(Configuration):
     factory: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
     inputs: str | None = None
     samples: Count = 32
+    axes: dict[str, Count] = Field(default_factory=dict)
     source_framework: str = UNKNOWN
     precision: Precision = "float32"
     tolerance: Annotated[dict[Precision, Tolerance], AfterValidator(lambda given: DEFAULT_TOLERANCE | given)] = Field(

@@ -2,8 +2,10 @@
 
 import hashlib
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -39,14 +41,19 @@ class Given:
     details: dict[str, JSON]
 
 
-def prepare(cache: Cache, own: Own, given: Path | None, samples: int, seed: int) -> Given:
+def prepare(
+    cache: Cache, own: Own, given: Path | None, samples: int, seed: int, axes: Mapping[str, int] = MappingProxyType({})
+) -> Given:
     """The arrays of the archive `given`, else those that the model came with, else `samples` made-up ones.
 
+    `axes` are sizes of axes that the model leaves open, see `synthetic`.
+
     Raises:
-        CaseFailure: (train, refused) `given` is no .npz archive of arrays, or they do not fit the model.
+        CaseFailure: (train, refused) `given` is no .npz archive of arrays, or they do not fit the model; the model has
+            no such axis.
     """
     source = given or own.made_inputs
-    arrays, labels = _read(source) if source else (synthetic(own.inputs, samples, seed), None)
+    arrays, labels = _read(source) if source else (synthetic(own.inputs, samples, seed, axes), None)
     fitting, labels = _whole_batches(own, fit(own.inputs, arrays, labels), labels)
     name = given.name if given else "its function's inputs" if source else SYNTHETIC
 
@@ -70,18 +77,39 @@ def _whole_batches(
     return {name: array[:count] for name, array in arrays.items()}, None if labels is None else labels[:count]
 
 
-def synthetic(tensors: tuple[Tensor, ...], samples: int, seed: int) -> dict[str, NDArray[Any]]:
+def synthetic(tensors: tuple[Tensor, ...], samples: int, seed: int, axes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
     """Arrays that fit: normal numbers, zeros and ones, or words; equal for an equal seed.
 
-    Axes whose free sizes have one name are of one length; a fixed first axis keeps its length.
+    A fixed first axis keeps its length. `axes` has the sizes of others that are open, by the name that the model gives
+    them or as "input.1"; without one it is FREE_SIZE.
+
+    Raises:
+        CaseFailure: (train, refused) no open axis is called so.
     """
+    open_axes = [name for tensor in tensors for place in range(1, len(tensor.shape)) for name in _names(tensor, place)]
+    for name in axes:
+        if name not in open_axes:
+            raise _refused(
+                f"no axis of open size is called {name!r}; there are {', '.join(dict.fromkeys(open_axes)) or 'none'}"
+            )
     generator = np.random.default_rng(seed)
-    return {each.name: _synthetic(each, samples, generator) for each in tensors}
+    return {each.name: _synthetic(each, samples, generator, axes) for each in tensors}
 
 
-def _synthetic(tensor: Tensor, samples: int, generator: np.random.Generator) -> NDArray[Any]:
-    first, *others = tensor.shape or (None,)
-    shape = (first or samples, *(size or FREE_SIZE for size in others))
+def _names(tensor: Tensor, place: int) -> list[str]:
+    """What an axis may be called, none if its size is fixed."""
+    if tensor.shape[place] is not None:
+        return []
+    return [name for name in (tensor.sizes[place], f"{tensor.name}.{place}") if name]
+
+
+def _synthetic(tensor: Tensor, samples: int, generator: np.random.Generator, axes: Mapping[str, int]) -> NDArray[Any]:
+    def size(place: int) -> int:
+        asked = (axes[name] for name in _names(tensor, place) if name in axes)
+        return tensor.shape[place] or next(asked, FREE_SIZE)
+
+    first = (tensor.shape or (None,))[0]
+    shape = (first or samples, *map(size, range(1, len(tensor.shape))))
     kind = np.dtype(tensor.dtype).kind
     if kind == "f":
         return generator.standard_normal(shape).astype(tensor.dtype)

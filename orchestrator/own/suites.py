@@ -46,6 +46,7 @@ class Asked:
     device: str
     batch_sizes: list[str]
     inputs: Path | None
+    axes: list[str]
     precisions: list[str]
     runners: Path | None
 
@@ -62,7 +63,8 @@ def for_one(asked: Asked, cache: Cache) -> tuple[Suite, Brought, Inventory]:
     kinds = _kinds(asked, formats)
     inventory = load_inventory(asked.runners, ()) if asked.runners else _here(kinds)
     source = {"path": str(reference.path.resolve())} if reference.path else {"factory": reference.function}
-    entry = source | ({"inputs": str(asked.inputs.resolve())} if asked.inputs else {})
+    given = {"inputs": str(asked.inputs.resolve())} if asked.inputs else {}
+    entry = source | given | {"axes": dict(map(_axis, asked.axes))}
     sizes = asked.batch_sizes or ([str(found.fixed_batch)] if found.fixed_batch else BATCH_SIZES)
     description: dict[str, object] = {
         "name": found.name,
@@ -75,6 +77,13 @@ def for_one(asked: Asked, cache: Cache) -> tuple[Suite, Brought, Inventory]:
     }
     suite = validate(asked.model, description, Suite)
     return _completed(suite, {found.name: found}), {found.name: found}, inventory
+
+
+def _axis(text: str) -> tuple[str, str]:
+    name, equals, size = text.rpartition("=")
+    if not equals:
+        raise UsageError(f"--axis {text}: give NAME=SIZE")
+    return name, size
 
 
 def _conversions(found: Own) -> list[str]:

@@ -58,6 +58,10 @@ def test_without_inputs_some_are_made_from_the_signature_and_said_to_be(cache: C
     with np.load(given.path) as archive:
         assert archive.files == ["left", "right"]
         assert {(array.shape, array.dtype.name) for array in archive.values()} == {((5, inputs.FREE_SIZE), "float32")}
+    with np.load(inputs.prepare(cache, brought, None, 5, 0, {"width": 7}).path) as archive:
+        assert {array.shape for array in archive.values()} == {(5, 7)}
+    with pytest.raises(CaseFailure, match=r"called 'height'; there are width, left.1, right.1"):
+        inputs.prepare(cache, brought, None, 5, 0, {"height": 7})
     assert inputs.prepare(cache, brought, None, 5, 0).sha256 == given.sha256
     assert inputs.prepare(cache, brought, None, 5, 1).sha256 != given.sha256
 
