@@ -161,7 +161,8 @@ def _end_orphans() -> None:
 
 def _own_folders(temporary: str) -> dict[str, str]:
     """Where frameworks would else read and write among their user's files, or find what another trial compiled."""
-    folders = {"KERAS_HOME": "keras", "CUDA_CACHE_PATH": "cuda", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
+    compiled = {"CUDA_CACHE_PATH": "cuda", "TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_HOME": "triton"}
+    folders = {"KERAS_HOME": "keras", **compiled}
     return {"TMPDIR": temporary, **{name: f"{temporary}/{folder}" for name, folder in folders.items()}}
 
 

@@ -6,7 +6,6 @@ It needs no virtual environment of ours: the runners are processes of this inter
 import argparse
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -35,6 +34,10 @@ class Checks:
             name = report.nodeid.rpartition("/")[2]
             figures = dict(report.user_properties)
             self.found.append({"check": name, "verdict": report.outcome, "why": _why(report), "figures": figures})
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Says that not all was checked; what was is kept."""
+        self.found.append({"check": "all of them", "verdict": "failed", "why": "interrupted", "figures": {}})
 
 
 def _why(report: Any) -> str:
@@ -90,6 +93,7 @@ def _run() -> Checks:
 
 def _write(checks: Sequence[dict[str, Any]], out: Path | None) -> int:
     from runners.measure import cuda
+    from runners.measure.environment import environment
 
     state, now = cuda.state("cuda:0"), datetime.now(UTC)
     verdicts = [check["verdict"] for check in checks]
@@ -98,8 +102,7 @@ def _write(checks: Sequence[dict[str, Any]], out: Path | None) -> int:
         "device": state.get("name"),
         "driver_version": state.get("driver_version"),
         "state": state,
-        "python": platform.python_version(),
-        "kernel": platform.release(),
+        "environment": environment(),
         "passed": verdicts.count("passed"),
         "failed": verdicts.count("failed"),
         "skipped": verdicts.count("skipped"),

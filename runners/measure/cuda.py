@@ -104,7 +104,7 @@ def _bus_id(device: str) -> str:
 
 
 def _read(nvml: Any, handle: object) -> dict[str, Reading]:
-    """What this device does not tell is absent."""
+    """What this device does not tell is absent. Version 2 of its memory leaves out what the driver keeps for itself."""
     sources: dict[str, Callable[[], Reading]] = {
         "name": lambda: str(nvml.nvmlDeviceGetName(handle)),
         "driver_version": lambda: str(nvml.nvmlSystemGetDriverVersion()),
@@ -114,7 +114,7 @@ def _read(nvml: Any, handle: object) -> dict[str, Reading]:
         "power_watts": lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
         "performance_state": lambda: f"P{nvml.nvmlDeviceGetPerformanceState(handle)}",
         "throttle_reasons": lambda: _reasons(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle)),
-        "memory_used_bytes": lambda: float(nvml.nvmlDeviceGetMemoryInfo(handle).used),
+        "memory_used_bytes": lambda: float(nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2).used),
     }
     readings: dict[str, Reading] = {}
     for name, source in sources.items():

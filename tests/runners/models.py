@@ -40,6 +40,19 @@ def dense(
     return bytes(_format(form).dense(folder, batch, bias, weights))
 
 
+def convolution(form: str, folder: Path, weights: NDArray[np.float32]) -> bytes:
+    """A convolution of images (channels, 32, 32) within a frame of one zero, with `weights` (out, channels, 3, 3)."""
+    return bytes(_format(form).convolution(folder, weights))
+
+
+def convolved(images: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What it answers, computed in float64."""
+    framed = np.pad(images.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(framed, weights.shape[2:], axis=(2, 3))
+    found: NDArray[np.float64] = np.einsum("nchwij,ocij->nohw", windows, weights.astype(np.float64), optimize=True)
+    return found
+
+
 def leading_out(form: str, artifact: bytes, elsewhere: str) -> tuple[bytes, str]:
     """The artifact with something in it that wants the file `elsewhere`, and what is said of that."""
     made: tuple[bytes, str] = _format(form).leading_out(artifact, elsewhere)

@@ -120,10 +120,10 @@ def archive(samples: NDArray[Any]) -> bytes:
 
 
 @contextlib.contextmanager
-def failing(stage: Stage, symptom: Symptom, words: str = "") -> Iterator[None]:
+def failing(stage: Stage, symptom: Symptom, words: str = "") -> Iterator[pytest.ExceptionInfo[CaseFailure]]:
     """What is inside ends as that row, with a message of one line."""
     with pytest.raises(CaseFailure) as raised:
-        yield
+        yield raised
     assert (raised.value.stage, raised.value.symptom) == (stage, symptom), raised.value.message
     assert words in raised.value.message
     assert "\n" not in raised.value.message

@@ -134,7 +134,7 @@ RECORDED: dict[str, dict[str, Any]] = {  # of one device each: what an H100 and 
 
 def _nvml() -> Any:
     def getter(what: str) -> Callable[..., Any]:
-        def get(recorded: dict[str, Any], of: str | None = None) -> Any:
+        def get(recorded: dict[str, Any], of: str | None = None, version: int | None = None) -> Any:
             value = recorded.get(what)
             return _not_supported() if value is None else value[of] if what == "ClockInfo" else value
 
@@ -148,6 +148,7 @@ def _nvml() -> Any:
         nvmlSystemGetDriverVersion=lambda: "580.95.05",
         nvmlDeviceGetHandleByPciBusId=RECORDED.__getitem__,
         NVMLError=NvmlError,
+        nvmlMemory_v2=2,
         NVML_CLOCK_SM="SM",
         NVML_CLOCK_MEM="MEM",
         NVML_TEMPERATURE_GPU="GPU",

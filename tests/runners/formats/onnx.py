@@ -19,6 +19,12 @@ def dense(folder: Path, batch: int | None, bias: NDArray[np.float32], weights: N
     return model(nodes, [batch or "batch", len(weights)], {"weights": weights, "bias": bias})
 
 
+def convolution(folder: Path, weights: NDArray[np.float32]) -> bytes:
+    """See models.convolution."""
+    node = helper.make_node("Conv", ["x", "weights"], ["y"], pads=[1, 1, 1, 1])
+    return model([node], ["batch", weights.shape[1], "height", "width"], {"weights": weights})
+
+
 def leading_out(artifact: bytes, elsewhere: str) -> tuple[bytes, str]:
     """With a tensor in another file."""
     made = onnx.load_from_string(artifact)
