@@ -1,5 +1,6 @@
 """The one exception that goes from the worker to the service and, as a gRPC status, to the orchestrator."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 Stage = Literal["ship", "load", "infer", "measure"]
@@ -56,13 +57,22 @@ def words(error: BaseException) -> str:
 
 
 def unexpected(stage: Stage, error: BaseException) -> Failure:
-    """The failure that an error of a framework stands for: of memory or placement when it says so, else a crash."""
-    symptom: Symptom = "crash"
-    if isinstance(error, MemoryError) or tells_of_exhaustion(str(error)):
-        symptom = "out-of-memory"
-    elif any(part in str(error) for part in _WORDS_OF_PLACEMENT):
-        symptom = "placement"
-    return Failure(stage, symptom, words(error))
+    """The failure that an error of a framework stands for: of memory or placement when it says so, else a crash.
+
+    Where memory ran out, torch.compile stumbles over that and raises something else: then the first error counts.
+    """
+    for earlier in _in_the_wake_of(error):
+        if isinstance(earlier, MemoryError) or tells_of_exhaustion(str(earlier)):
+            return Failure(stage, "out-of-memory", words(earlier))
+    is_of_placement = any(part in str(error) for part in _WORDS_OF_PLACEMENT)
+    return Failure(stage, "placement" if is_of_placement else "crash", words(error))
+
+
+def _in_the_wake_of(error: BaseException | None) -> Iterator[BaseException]:
+    """The error itself, then those that were on their way when it was raised."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def tells_of_exhaustion(text: str) -> bool:

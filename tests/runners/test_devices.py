@@ -276,3 +276,12 @@ def test_the_remedy_fits_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_tensorflow_s_words_for_a_device_that_lacks_a_kernel_are_a_failure_of_placement() -> None:
     for words in ("Cannot assign a device for operation gru/Foo", "Could not satisfy device specification '/GPU:0'"):
         assert unexpected("infer", ValueError(words)).symptom == "placement"
+
+
+def test_an_error_in_the_wake_of_memory_that_ran_out_is_that() -> None:
+    """As torch.compile raises it, with these words."""
+    error = RuntimeError("Attempt to trace generator")
+    error.__context__ = RuntimeError("CUDA out of memory. Tried to allocate 256.00 GiB.")
+    failure = unexpected("infer", error)
+    assert failure.symptom == "out-of-memory"
+    assert failure.message == "RuntimeError: CUDA out of memory. Tried to allocate 256.00 GiB."
