@@ -46,6 +46,7 @@ _OF_CASES = (
     _Family("time_to_source_high", "ratio", "ratio_to_source_high", "Upper end of its 95 % interval."),
     _Family("throughput", "samples_per_second", "throughput_per_s", "Samples per second at the median."),
     _Family("memory_peak", "bytes", "peak_bytes", "Highest resident size of the process."),
+    _Family("device_memory", "bytes", "device_delta_bytes", "More of the device's memory in use than before the load."),
     _Family("artifact_size", "bytes", "artifact_bytes", "Size of the artifact."),
     _Family("accuracy", "ratio", "accuracy", "Share of test inputs that are labelled rightly."),
     _Family("label_agreement", "ratio", "label_agreement", "Share of test inputs with the source's label."),

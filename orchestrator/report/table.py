@@ -128,6 +128,7 @@ def _facts(case: CaseSummary) -> Iterator[str]:
         "load": units.duration(case.load_ns),
         "first": units.duration(case.first_ns),
         "memory": units.size(case.peak_bytes),
+        "device memory": units.size(case.device_delta_bytes),
         "accuracy": units.share(case.accuracy),
         "agrees": units.share(case.label_agreement),
         "size": units.size(case.artifact_bytes),

@@ -15,7 +15,7 @@ from orchestrator.errors import Stage, Symptom
 from orchestrator.results import interference, making, statistics
 from orchestrator.results.attacks import AttackSummary, summarise_attacks, verdict
 from orchestrator.results.interference import Corrected, Floats, Integers, TrialSamples
-from orchestrator.results.schema import CheckSection, Row, Status, TimingSection
+from orchestrator.results.schema import CheckSection, MemorySection, Row, Status, TimingSection
 from orchestrator.results.scoring import Verdict
 from orchestrator.results.selection import Name, artifact_of, case_of, counting, place_of, subject_of
 from orchestrator.runtimes import source_format, source_runtime
@@ -38,7 +38,8 @@ class CaseSummary:
     for the slow-down that references saw (where samples outlast quiet spells), or of all "as-seen"; its interval is the
     95 % one. `ratio_to_source` compares the median with that of the source framework's own runtime on
     the same machine, device, batch size and threads, above 1 when the case is slower. `peak_bytes` is the highest peak
-    of a phase, the median of the memory trials. Shares lie between 0 and 1; `cpu_share` is CPU time per wall time.
+    of a phase, `device_peak_bytes` and `device_delta_bytes` are what such a row's `memory` calls so, each the median of
+    the memory trials. Shares lie between 0 and 1; `cpu_share` is CPU time per wall time.
 
     `trained` says whether the network is better than always naming the most frequent class; if not, `accuracy` is null,
     for it would be no finding. `bytes_with_optimizer` is the source's size with the optimizer's state in it. `attacks`
@@ -96,6 +97,8 @@ class CaseSummary:
     unstable_reason: str | None = None
     compute_only: bool | None = None
     memory_trials: int = 0
+    device_peak_bytes: float | None = None
+    device_delta_bytes: float | None = None
     ratio_to_source: float | None = None
     ratio_to_source_low: float | None = None
     ratio_to_source_high: float | None = None
@@ -144,12 +147,17 @@ class _Group:
 
     first: Row
     timed: list[_Timed] = field(default_factory=list)
-    peaks_bytes: list[int] = field(default_factory=list)
+    memory: list[MemorySection] = field(default_factory=list)
     failures: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     check: Row | None = None
     attacks: list[Row] = field(default_factory=list)
     trials: list[TrialSamples] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def peaks_bytes(self) -> list[int]:
+        """Of each memory trial the highest peak of a phase."""
+        return [max(phase.peak_bytes for phase in section.phases) for section in self.memory]
 
     @property
     def corrected(self) -> Corrected:
@@ -260,7 +268,7 @@ def _group(written: _Rows) -> list[_Group]:
         elif row.key in written.timed:
             group.timed.append(written.timed[row.key])
         elif row.memory is not None:
-            group.peaks_bytes.append(max(phase.peak_bytes for phase in row.memory.phases))
+            group.memory.append(row.memory.model_copy(update={"timeline": ()}))
     checks = {(place_of(row), subject_of(row)): row for row in written.checks.values()}
     for group in groups.values():
         group.check = checks.get((place_of(group.first), subject_of(group.first)))
@@ -343,7 +351,9 @@ def _summarise(group: _Group, source: _Group | None, attacked_sources: Mapping[N
         symptom=cause.symptom if cause else None,
         message=message,
         peak_bytes=_middle(group.peaks_bytes),
-        memory_trials=len(group.peaks_bytes),
+        memory_trials=len(group.memory),
+        device_peak_bytes=_middle_known([section.device_peak_bytes for section in group.memory]),
+        device_delta_bytes=_middle_known([section.device_delta_bytes for section in group.memory]),
         attacks=attacks,
         robustness=None if is_source(row) else verdict(attacks),
     )
@@ -356,7 +366,7 @@ def _summarise(group: _Group, source: _Group | None, attacked_sources: Mapping[N
 
 def _outcome(group: _Group) -> tuple[Status, Row | None, str | None]:
     """Status, the row that explains it when it is not ok, and the message."""
-    succeeded = {"timing": len(group.timed), "memory": len(group.peaks_bytes)}
+    succeeded = {"timing": len(group.timed), "memory": len(group.memory)}
     failures = {kind: rows for kind, rows in group.failures.items() if rows}
     check = group.check
     fatal = [check] if check is not None and check.status == "failed" else []
@@ -401,7 +411,7 @@ def _times(group: _Group) -> dict[str, Any]:
     return {
         "import_ns": _middle([section.import_ns for section in sections]),
         "load_ns": _middle([section.load_ns for section in sections]),
-        "cached_load_ns": _middle([each.cached_load_ns for each in sections if each.cached_load_ns is not None]),
+        "cached_load_ns": _middle_known([each.cached_load_ns for each in sections]),
         "first_ns": _middle([section.first_ns for section in sections]),
         "warmup_ns": _middle([section.warmup_ns for section in sections]),
         "median_ns": estimate.value,
@@ -464,6 +474,10 @@ def _not_executed(row: Row) -> CaseSummary:
 
 def _middle(values: Sequence[int]) -> float | None:
     return float(median(values)) if values else None
+
+
+def _middle_known(values: Sequence[int | None]) -> float | None:
+    return _middle([value for value in values if value is not None])
 
 
 def _finite(value: float | None) -> float | None:

@@ -120,7 +120,7 @@ def test_columns_are_chosen(opened: Page, small: Path) -> None:
     opened.get_by_text("Columns", exact=True).click()
     opened.get_by_label("p99").check()
     expect(heading).to_be_visible()
-    opened.get_by_label("memory").uncheck()
+    opened.get_by_label("memory", exact=True).uncheck()
     expect(opened.locator("#table").get_by_role("button", name="memory")).to_be_hidden()
 
 

@@ -26,6 +26,19 @@ def test_promised_keys_come_first_and_in_order() -> None:
     assert [field.name for field in fields(CaseSummary)][: len(promised)] == promised
 
 
+def test_the_device_s_memory_is_the_middle_of_the_trials_that_tell_it() -> None:
+    def trial(index: int, delta: int, peak: int | None) -> Row:
+        row = rows.memory(80, trial=index, device="cuda:0")
+        assert row.memory is not None
+        told = row.memory.model_copy(update={"device_delta_bytes": delta, "device_peak_bytes": peak})
+        return row.model_copy(update={"memory": told})
+
+    case = _one(trial(0, 700, None), trial(1, 900, 40), trial(2, 800, 20))
+    assert (case.device_delta_bytes, case.device_peak_bytes) == (800, 30)
+    case = _one(rows.memory(80))
+    assert (case.device_delta_bytes, case.device_peak_bytes) == (None, None)
+
+
 def test_healthy_case_has_all_its_figures() -> None:
     peaks = [rows.memory(10, 80, 70, trial=0), rows.memory(10, 100, trial=1), rows.memory(20, 60, trial=2)]
     case = _one(rows.artifact(), rows.check(), *rows.steady_trials(40_000), *peaks)

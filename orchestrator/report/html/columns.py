@@ -70,6 +70,7 @@ COLUMNS = (
     Column("median", "median (95 %)", "of trials, interference taken out", lambda case: case.median_ns, _median),
     Column("ratio", "ratio (95 %)", "over the source's median", lambda case: case.ratio_to_source, _ratio),
     _figure("memory", "memory", "peak of the process", "peak_bytes", units.size),
+    _figure("device_memory", "device memory", "more in use after a trial", "device_delta_bytes", units.size, False),
     _figure("accuracy", "accuracy", "share of test inputs labelled rightly", "accuracy", units.share),
     _figure("agrees", "agrees", "share of test inputs with the source's label", "label_agreement", units.share),
     _figure("error", "largest error", "largest difference to the source's answers", "max_abs_error", _number, False),
