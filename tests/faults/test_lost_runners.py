@@ -1,5 +1,6 @@
 """Runners that are lost in a campaign: brought up again, the trial done once more, or a failure row."""
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,14 +17,19 @@ from orchestrator import endpoint, upkeep
 from orchestrator.certificates import ORCHESTRATOR, Authority, orchestrators
 from orchestrator.client import RunnerClient
 from orchestrator.inventory import Inventory, load_inventory
+from orchestrator.launch import container as container_module
+from orchestrator.launch import images
 from orchestrator.launch.docker import DockerLauncher
 from orchestrator.launch.process import ProcessLauncher
+from orchestrator.launch.remote_docker import provide
 from orchestrator.results.selection import counting
 from runner_api.v1 import runner_pb2 as api
 from tests.docker.conftest import container_at
+from tests.docker.second_engine import second_engine
 from tests.docker.test_launcher import is_gone
 from tests.faults.conftest import SUITE, Campaign
 from tests.faults.runner import Standing
+from tests.runners import models
 
 HERE = load_inventory(None, ("onnxruntime",))
 PHASES = ("import", "load", "first", "warmup", "steady")
@@ -87,6 +93,74 @@ def test_a_container_that_is_killed_in_each_phase_of_a_trial_is_started_again(
     assert len(remarks) == len(PHASES) + 1
     assert "bringing it up again" in remarks[0]
     assert all(is_gone(engine, container) for container in seen)
+
+
+@pytest.mark.docker
+def test_an_engine_that_is_restarted_in_a_trial_costs_nothing_but_time(
+    begun: Campaign, on_phase: OnPhase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks its containers to end, and a runner ends the trial that is under way first."""
+    reference = images.build("onnxruntime")
+    monkeypatch.setattr(images, "build", lambda _image: reference)  # whose name depends on what an engine has
+    monkeypatch.setattr(upkeep, "RETURN_TIMEOUT_S", 60.0)
+    phases: list[str] = []
+    with second_engine() as engine:
+        provide(reference, engine.client)
+        monkeypatch.setenv("DOCKER_HOST", engine.address)
+        starting = threading.Timer(2.0, engine.start)
+
+        def restart(_target: str, phase: str) -> None:
+            phases.append(phase)
+            if phases.count("steady") == 2 and phase == "steady":
+                engine.stop()
+                starting.start()
+
+        on_phase(restart)
+        begun.run(HERE, DockerLauncher())
+        starting.join()
+        assert statuses(begun) == all_ok(SUITE.trials.timing)
+        assert phases.count("steady") == SUITE.trials.timing
+        assert engine.client.containers.list(all=True) == []
+
+
+@pytest.mark.docker
+def test_rows_of_an_image_that_was_replaced_between_two_trials_are_not_mixed(
+    begun: Campaign, engine: docker.DockerClient, on_phase: OnPhase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = images.build("onnxruntime")
+    second, _ = engine.images.build(fileobj=io.BytesIO(f"FROM {first}\nLABEL another=1".encode()), rm=True)
+    used = [first]
+    monkeypatch.setattr(images, "build", lambda _image: used[-1])
+    running: list[str] = []
+    on_phase(lambda target, _phase: running.append(target))
+
+    def replace_image(what: str) -> None:
+        if what.endswith("timing 3") and used == [first]:
+            used.append(str(second.id))
+            container_at(engine, running[-1]).kill()
+
+    try:
+        begun.run(HERE, DockerLauncher(), replace_image)
+    finally:
+        engine.images.remove(used[-1], force=True)
+    rows = [row for row in begun.rows() if row.kind == "timing"]
+    counted = counting(rows)
+    assert [row.trial for row in rows if row not in counted] == [0, 1]
+    assert sorted(row.trial for row in counted) == list(range(SUITE.trials.timing))
+    assert len({row.image_digest for row in counted}) == 1
+
+
+@pytest.mark.docker
+def test_memory_that_ends_in_the_container_is_a_row_of_its_case(
+    begun: Campaign, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {container.id for container in engine.containers.list(all=True)}
+    monkeypatch.setattr(container_module, "MEMORY_SHARE", 2**30 / psutil.virtual_memory().total)
+    begun.carrying(models.greedy_onnx(1 << 29)).run(HERE, DockerLauncher())
+    assert {(status, symptom) for _, _, status, symptom in statuses(begun)} == {("failed", "out-of-memory")}
+    begun.run(HERE, DockerLauncher())
+    assert statuses(begun)[-SUITE.trials.timing :] == all_ok(SUITE.trials.timing)[1:]
+    assert {container.id for container in engine.containers.list(all=True)} <= before
 
 
 def _workers(others: set[psutil.Process]) -> list[psutil.Process]:

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import docker
@@ -29,6 +28,7 @@ from orchestrator.launch import images, reach
 from orchestrator.launch.container import LABEL
 from orchestrator.launch.process import ProcessLauncher
 from orchestrator.launch.remote_docker import CERTS, PORT, provide
+from tests.docker.second_engine import SecondEngine, second_engine
 
 pytestmark = pytest.mark.docker
 
@@ -199,47 +199,15 @@ def test_an_engine_that_cannot_be_reached_is_one_line(
     assert "\n" not in raised.value.message
 
 
-@dataclass(frozen=True)
-class BareEngine:
-    """A second engine, which has no image yet; its process is alone in a network namespace."""
-
-    client: docker.DockerClient
-    pid: int
-
-
 @pytest.fixture(scope="module")
-def bare_engine() -> Iterator[BareEngine]:
+def bare_engine() -> Iterator[SecondEngine]:
     """Of the tests' own, for all of them."""
-    if os.getuid():
-        pytest.skip("only root starts a second engine")
-    # Not under pytest's folder: the engine's sockets have long names of their own.
-    folder = Path("/tmp") / f"pb-engine-{os.getpid()}"
-    folder.mkdir(mode=0o700)
-    arguments = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
-    # In a network of its own: it would take the first engine's bridge away.
-    command = ["unshare", "--net", "dockerd", *(f"--{name}={folder / part}" for name, part in arguments.items())]
-    process = subprocess.Popen(
-        [*command, f"--host=unix://{folder}/engine.sock", "--bridge=none", "--iptables=false", "--ip6tables=false"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(300):
-            assert process.poll() is None, "the second engine did not come up"
-            with contextlib.suppress(docker.errors.DockerException):
-                client = docker.DockerClient(f"unix://{folder}/engine.sock", timeout=120)
-                break
-            time.sleep(0.1)
-        with contextlib.closing(client):
-            yield BareEngine(client, process.pid)
-    finally:
-        process.terminate()
-        process.wait(60)
-        shutil.rmtree(folder, ignore_errors=True)
+    with second_engine() as engine:
+        yield engine
 
 
 @pytest.fixture
-def registry(bare_engine: BareEngine, tmp_path: Path) -> Iterator[str]:
+def registry(bare_engine: SecondEngine, tmp_path: Path) -> Iterator[str]:
     """Address, as the second engine sees it, of an empty registry in its network namespace."""
     if shutil.which("docker-registry") is None:
         pytest.skip("no registry is installed: docker-registry")
@@ -261,7 +229,7 @@ def registry(bare_engine: BareEngine, tmp_path: Path) -> Iterator[str]:
 
 
 def test_an_engine_that_has_not_the_image_is_sent_it_once(
-    bare_engine: BareEngine, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+    bare_engine: SecondEngine, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = images.build("null")
     provide(reference, bare_engine.client)
@@ -271,7 +239,7 @@ def test_an_engine_that_has_not_the_image_is_sent_it_once(
 
 
 def test_an_engine_pulls_the_image_from_the_registry_once_that_has_it(
-    bare_engine: BareEngine, registry: str, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+    bare_engine: SecondEngine, registry: str, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PORTBENCH_REGISTRY", registry)
     reference = images.build("null")
