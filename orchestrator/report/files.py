@@ -16,6 +16,8 @@ from orchestrator.results import claims
 from orchestrator.results.schema import Campaign
 from orchestrator.results.summary import Measured
 
+PLOTS = "plots"
+
 
 def write(
     campaign: Campaign, measured: Sequence[Measured], curves: Curves, folder: Path, drawing: Drawing | None = None
@@ -39,10 +41,11 @@ def write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with drawing or Drawing() as drawn:
-            images = drawn.begin(plots(cases, curves), folder / "plots")
+            images = drawn.begin(plots(cases, curves), folder / PLOTS)
+            shown = [image.relative_to(folder).as_posix() for image in images]
             written = [
                 _write(folder / "report.html", page(campaign, cases, curves, judged)),
-                _write(folder / "report.md", markdown(campaign.name, cases, judged)),
+                _write(folder / "report.md", markdown(campaign.name, cases, judged, shown)),
                 exports.write_csv(cases, folder / "summary.csv"),
                 exports.write_parquet(cases, folder / "summary.parquet"),
                 _write(folder / "claims.json", _as_json(claims_report.as_object(judged))),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
 
 from orchestrator.report import claims, units
 from orchestrator.report.answer import answers, conversion_of, network_of, overall
@@ -16,12 +17,15 @@ _HEADINGS = (
 _SPECIAL = re.compile(r"([\\`*_\[\]#|~<>&])")
 
 
-def markdown(name: str, cases: Sequence[CaseSummary], judged: Sequence[Judged]) -> str:
-    """The whole page of the campaign `name`. Names and messages are shown as they are, whatever markup they hold."""
-    return "\n".join(_lines(name, cases, judged)) + "\n"
+def markdown(name: str, cases: Sequence[CaseSummary], judged: Sequence[Judged], images: Sequence[str] = ()) -> str:
+    """The whole page of the campaign `name`, with `images` by their paths beside it.
+
+    Names and messages are shown as they are, whatever markup they hold.
+    """
+    return "\n".join(_lines(name, cases, judged, images)) + "\n"
 
 
-def _lines(name: str, cases: Sequence[CaseSummary], judged: Sequence[Judged]) -> Iterator[str]:
+def _lines(name: str, cases: Sequence[CaseSummary], judged: Sequence[Judged], images: Sequence[str]) -> Iterator[str]:
     yield f"# {_escaped(name)}"
     if not cases:
         yield from ("", "No results yet.")
@@ -33,6 +37,9 @@ def _lines(name: str, cases: Sequence[CaseSummary], judged: Sequence[Judged]) ->
         yield from (f"- {sentence.topic}: {_escaped(sentence.text)}" for sentence in answer.sentences)
     yield from _claims(judged)
     yield from ("", "## Cases", "", *_table(_HEADINGS, (_cells(case) for case in cases)))
+    if images:
+        yield from ("", "## Plots")
+        yield from (line for image in images for line in ("", f"![{PurePosixPath(image).stem}]({image})"))
     yield from ("", "## Remarks", "")
     for case in cases:
         who = f"{network_of(case)}, {conversion_of(case)}, batch {case.batch_size or units.UNKNOWN}"

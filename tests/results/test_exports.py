@@ -50,8 +50,13 @@ def test_every_case_is_in_every_file(measured: list[Measured], tmp_path: Path) -
     assert [float(row["median_ns"]) if row["median_ns"] else None for row in flat] == medians
     assert "attacks" not in flat[0]
     assert [len(row["attacks"]) for row in nested] == [len(case.attacks) for case in cases]
+    plots = [path.name for path in (tmp_path / "plots").iterdir()]
+    assert plots
+    assert all(f"](plots/{name})" in (tmp_path / "report.md").read_text(encoding="utf-8") for name in plots)
     _, of_cases = (tmp_path / "report.md").read_text(encoding="utf-8").split("## Cases")
     assert of_cases.count("\n| lenet5 from keras ") == len(cases)
+    files.write(CAMPAIGN, [], Curves(), tmp_path)
+    assert list((tmp_path / "plots").iterdir()) == []
 
 
 def test_columns_do_not_depend_on_what_is_known(measured: list[Measured], tmp_path: Path) -> None:

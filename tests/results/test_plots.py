@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from orchestrator.report.html.curves import Curves
-from orchestrator.report.plots.content import MOST_ROWS, Dots, Heat, plots
+from orchestrator.report.plots.content import MOST_ROWS, NAMES, Dots, Heat, plots
 from orchestrator.report.plots.drawing import draw
 from orchestrator.results.schema import MemorySample, Row
 from orchestrator.results.summary import CaseSummary, summarise
 from tests.results import rows
 
 MARKUP = "$\\frac{1}{ <b>_ \u4e2d"
-ALL = ["latency", "ratio", "front", "memory", "timeline", "fidelity", "robustness"]
 
 
 def _memory(**fields: Any) -> Row:
@@ -45,10 +44,10 @@ def _pixels(path: Path) -> tuple[int, int]:
 @pytest.mark.parametrize("model", ["lenet5", MARKUP])
 def test_a_campaign_has_a_plot_for_all_that_it_measured(model: str, tmp_path: Path) -> None:
     found = plots(*_campaign(model))
-    assert [plot.name for plot in found] == ALL
+    assert [plot.name for plot in found] == list(NAMES)
     assert not any(plot.note for plot in found)
     draw(found, tmp_path)
-    assert all(_pixels(tmp_path / f"{name}.png")[0] == 1210 for name in ALL)
+    assert all(_pixels(tmp_path / f"{name}.png")[0] == 1210 for name in NAMES)
 
 
 def test_of_thousands_of_cases_few_are_drawn_and_the_rest_is_counted(tmp_path: Path) -> None:

@@ -88,6 +88,9 @@ class Heat:
 
 Plot = Dots | Panels | Heat
 
+NAMES = ("latency", "ratio", "front", "memory", "timeline", "fidelity", "robustness")
+"""All that there may be."""
+
 
 def plots(cases: Sequence[CaseSummary], curves: Curves) -> list[Plot]:
     """Those for which the campaign has figures; `curves` has watched the rows of the cases."""

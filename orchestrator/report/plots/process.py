@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from orchestrator.errors import UsageError
-from orchestrator.report.plots.content import Plot
+from orchestrator.report.plots.content import NAMES, Plot
 
 
 class Drawing:
@@ -31,7 +31,13 @@ class Drawing:
         self._process.communicate()
 
     def begin(self, plots: Sequence[Plot], folder: Path) -> list[Path]:
-        """Has them drawn into `folder`, which is made if need be; paths of what will be there after `finish`."""
+        """Has them drawn into `folder`, which is made if need be and then holds no others of an earlier report.
+
+        Returns:
+            Paths of what will be there after `finish`.
+        """
+        for name in NAMES:
+            (folder / f"{name}.png").unlink(missing_ok=True)
         if not plots:
             return []
         folder.mkdir(exist_ok=True)
