@@ -25,6 +25,8 @@ ORCHESTRATOR = "orchestrator"
 AUTHORITY = "authority"
 AUTHORITY_DAYS = 3650
 DEFAULT_DAYS = 365
+SOON = timedelta(days=30)
+"""A certificate that ends before is to be renewed."""
 _BACKDATED = timedelta(minutes=10)
 """The clocks of two machines may differ by this much."""
 _INIT = "make it with 'portbench certs init'"

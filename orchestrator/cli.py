@@ -479,6 +479,32 @@ def runners(
 
 
 @app.command()
+def doctor(
+    runners: Annotated[
+        Path | None, typer.Option("--runners", help="Inventory of hosts and runners (YAML), which are tried, too.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at this machine: what stands in the way of a campaign or spoils its figures, and what to do about it.
+
+    Exit code 0: nothing stands in the way; warnings do not count. 1: something does.
+    """
+    from orchestrator.doctor.checks import examine
+    from orchestrator.report import doctor as report
+
+    found = []
+    for name, finding in examine(runners):
+        found.append((name, finding))
+        if not as_json:
+            _print(report.as_row(name, finding))
+    told = report.as_object(found)
+    if as_json:
+        _print_json(told)
+    if not told["ok"]:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
 def selftest(launcher: LauncherOption = LauncherName.AUTO, as_json: JsonOption = False) -> None:
     """Let the harness measure itself on this machine: figure, bound and verdict of each check. Takes some minutes.
 

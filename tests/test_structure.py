@@ -88,6 +88,7 @@ def test_the_plan_is_pure() -> None:
     [
         ("results", ("campaign", "cli", "client", "host", "launch", "report", "plan")),
         ("report", ("campaign", "cli", "client", "host", "launch")),
+        ("doctor", ("campaign", "cli", "host", "report", "plan")),
         ("selftest", ("campaign", "cli", "host", "report", "plan")),
         ("launch", ("campaign", "cli", "host", "report", "results", "plan")),
         ("robustness", ("campaign", "cli", "host", "report", "plan")),

@@ -4,6 +4,7 @@ import contextlib
 import os
 import platform
 from collections.abc import Iterator
+from typing import Any
 
 import docker
 from docker.types import Mount
@@ -40,13 +41,22 @@ def problem() -> str | None:
     if not address.startswith("unix:"):
         return f"DOCKER_HOST={address} is not a Unix socket of this machine"
     try:
-        with contextlib.closing(docker.from_env(timeout=PROBE_TIMEOUT_S)) as client:
-            options = client.info().get("SecurityOptions") or []
+        options = information().get("SecurityOptions") or []
     except ENGINE_ERRORS as error:
         return f"{address}: {innermost(error)}"
     if any("rootless" in option or "userns" in option for option in options):
         return f"{address}: the engine maps user ids, so that a container cannot write into our folders"
     return None
+
+
+def information() -> dict[str, Any]:
+    """What the engine tells of itself, as `docker info`, and its `ApiVersion`.
+
+    Raises:
+        DockerException, requests.RequestException: it does not answer.
+    """
+    with contextlib.closing(docker.from_env(timeout=PROBE_TIMEOUT_S)) as client:
+        return {**client.info(), "ApiVersion": client.version()["ApiVersion"]}
 
 
 def unusable(problem: str) -> UsageError:

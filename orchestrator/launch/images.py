@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -92,6 +92,17 @@ def build(image: str, on_build: Callable[[str], None] | None = None) -> str:
         _run_build(recipe, reference)
     _output(*_client(), "tag", reference, f"portbench/{image}:latest")
     return reference
+
+
+def state(image: str) -> Literal["built", "stale", "missing"]:
+    """Whether the engine has the image of this source, or of another one, or none; builds nothing.
+
+    Raises:
+        CaseFailure: what goes into the image cannot be told.
+    """
+    if not _exists(f"portbench/{image}:latest"):
+        return "missing"
+    return "built" if _exists(_recipe(image).reference()) else "stale"
 
 
 def _recipe(image: str) -> Recipe:

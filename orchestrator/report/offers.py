@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
@@ -10,11 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.certificates import Told
+from orchestrator.certificates import SOON, Told
 from orchestrator.survey import Offer
-
-SOON = timedelta(days=30)
-"""A certificate that ends before is to be renewed."""
 
 
 def as_objects(offers: Sequence[Offer]) -> list[dict[str, Any]]:
