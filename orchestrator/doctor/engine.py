@@ -6,6 +6,7 @@ import subprocess
 
 from orchestrator.doctor.finding import Finding, LackingError, not_here, ok, problem, warning
 from orchestrator.doctor.machine import Machine
+from orchestrator.errors import CaseFailure
 
 _PROCESSES = "runners are plain processes until then"
 
@@ -58,7 +59,10 @@ def images(machine: Machine) -> Finding:
     _ = machine.engine
     from orchestrator.launch import images as recipes
 
-    states = {image: recipes.state(image) for image in recipes.common()}
+    try:
+        states = {image: recipes.state(image) for image in recipes.common()}
+    except CaseFailure as failure:  # a base image that is not there yet can most often be fetched
+        return warning(f"which images are of this source cannot be told ({failure.message})", "make images")
     told = [
         f"{state}: {', '.join(image for image, of_image in states.items() if of_image == state)}"
         for state in ("built", "stale", "missing")

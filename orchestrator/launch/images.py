@@ -95,20 +95,21 @@ def build(image: str, on_build: Callable[[str], None] | None = None) -> str:
 
 
 def state(image: str) -> Literal["built", "stale", "missing"]:
-    """Whether the engine has the image of this source, or of another one, or none; builds nothing.
+    """Whether the engine has the image of this source, or of another one, or none; builds and fetches nothing.
 
     Raises:
         CaseFailure: what goes into the image cannot be told.
     """
     if not _exists(f"portbench/{image}:latest"):
         return "missing"
-    return "built" if _exists(_recipe(image).reference()) else "stale"
+    return "built" if _exists(_recipe(image, "--here").reference()) else "stale"
 
 
-def _recipe(image: str) -> Recipe:
+def _recipe(image: str, *base: str) -> Recipe:
+    """With `base` as arguments of docker/base-image."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         version = tomllib.load(file)["project"]["version"]
-    base_image = _output(str(ROOT / "docker" / "base-image"))
+    base_image = _output(str(ROOT / "docker" / "base-image"), *base)
     base_id = _output(*_client(), "image", "inspect", "--format={{.Id}}", base_image)
     return Recipe(image, version, base_image, base_id, _contents(image))
 

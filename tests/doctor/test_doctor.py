@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from orchestrator.certificates import Authority
-from orchestrator.doctor import certificates, gpu, noise, packages, processor, room
+from orchestrator.doctor import certificates, engine, gpu, noise, packages, processor, room
 from orchestrator.doctor.checks import CHECKS, Check, make
 from orchestrator.doctor.finding import Status
 from orchestrator.doctor.machine import Machine
+from orchestrator.launch import images
 from orchestrator.results.interference import TrialSamples
 
 SCHEMA = {
@@ -90,10 +91,24 @@ def test_the_engine_tells_what_it_is_and_has() -> None:
     assert {"built", "stale", "missing"} & set(found["images"].found.replace(":", "").split())
 
 
+@pytest.mark.docker
+def test_a_look_at_the_images_fetches_no_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTBENCH_BASE_IMAGE", "nowhere.invalid/base:none")
+    monkeypatch.setattr(images, "_exists", lambda reference: reference.endswith(":latest"))
+    with Machine() as machine:
+        finding = engine.images(machine)
+    assert finding.status is Status.WARNING
+    assert "nowhere.invalid/base:none" in finding.found
+
+
 def test_a_problem_ends_with_exit_code_1_and_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    ended = doctor(PORTBENCH_CACHE=str(tmp_path / "file"), DOCKER_HOST="unix:///nowhere", COLUMNS="200")
-    assert ended.returncode == 1
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text('hosts: [{name: far, runners: [{name: "null", address: "unix:/nowhere.sock"}]}]')
+    settings = {"PORTBENCH_CACHE": str(tmp_path / "file"), "DOCKER_HOST": "unix:///nowhere", "COLUMNS": "200"}
+    ended = doctor("--runners", str(inventory), **settings)
+    assert ended.returncode == 1, ended.stderr
+    assert "problem   far/null" in ended.stdout
     assert "problem   cache" in ended.stdout
     assert "set PORTBENCH_CACHE to a folder that can be written" in ended.stdout
 
