@@ -201,16 +201,27 @@ def _from_pytorch(source: str, options: dict[str, Any], batch_sizes: Sequence[in
             return Sizing(self.program).run(*inputs)
 
     class Sizing(torch.fx.Interpreter):  # type: ignore[misc]
-        """Writes sizes so that a trace follows them; as the program has them they would become constants."""
+        """Calls what takes sizes so that a trace follows them: as the program calls it they would become constants."""
 
         def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if target is torch.ops.aten.sym_size.int:
                 tensor, axis = args
                 return tensor.size(axis)
-            if target is torch.ops.aten.zeros.default:
-                return torch.zeros(*args, dtype=kwargs["dtype"])
+            if (sized := taking_sizes.get(target)) is not None:
+                return sized(*args, **{name: value for name, value in kwargs.items() if name == "dtype"})
             return super().call_function(target, args, kwargs)
 
+    aten, tensor = torch.ops.aten, torch.Tensor
+    taking_sizes = {
+        aten.zeros.default: torch.zeros,
+        aten.ones.default: torch.ones,
+        aten.full.default: torch.full,
+        **dict.fromkeys((aten.arange.default, aten.arange.start, aten.arange.start_step), torch.arange),
+        aten.expand.default: tensor.expand,
+        aten.view.default: tensor.view,
+        aten.repeat.default: tensor.repeat,
+        **dict.fromkeys((aten.reshape.default, aten._unsafe_view.default), tensor.reshape),
+    }
     program = pytorch_source.load(source)
     placed = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
     if all(isinstance(node.meta["val"].shape[0], int) for node in placed):

@@ -119,6 +119,15 @@ def normalized() -> nn.Module:
     return module
 
 
+def scaled_layers() -> nn.Module:
+    """Layer normalization over one and over two axes, whose weights are not the initial ones."""
+    module = nn.Sequential(nn.LayerNorm(6), nn.LayerNorm((6, 6)))
+    for layer in module:
+        nn.init.normal_(layer.weight)
+        nn.init.normal_(layer.bias)
+    return module
+
+
 MODULES: dict[str, Callable[[], nn.Module]] = {
     "conv": lambda: nn.Conv2d(2, 4, 3, stride=2, padding=1),
     "conv without bias, unequal padding, groups, dilation": SamePadding,
@@ -131,6 +140,17 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "linear and softmax": lambda: nn.Sequential(nn.Flatten(), nn.Linear(72, 5), nn.Softmax(-1)),
     "matmul": lambda: Apply(lambda x: x @ x.transpose(-1, -2)),
     "activations": lambda: nn.Sequential(nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.Hardtanh(0.55, 0.65)),
+    "activations of later networks": lambda: nn.Sequential(
+        nn.GELU(), nn.GELU(approximate="tanh"), nn.SiLU(), nn.LeakyReLU(0.2), nn.ELU(0.7), nn.Softplus(), nn.Softsign()
+    ),
+    "activations for small processors": lambda: nn.Sequential(nn.ReLU6(), nn.Hardsigmoid(), nn.Hardswish()),
+    "layer normalization": scaled_layers,
+    "instance normalization": lambda: nn.InstanceNorm2d(2, affine=True),
+    "arithmetic": lambda: Apply(
+        lambda x: (x.abs() + 1).rsqrt() + x.erf() * (x.abs() + 0.5).log() - x.sin() / (x.cos().abs() + 1) + x.pow(2)
+    ),
+    "roundings": lambda: Apply(lambda x: x.floor() - x.ceil() + (x / 2).round() * x.sign()),
+    "norms": lambda: Apply(lambda x: x / (torch.linalg.vector_norm(x, dim=1, keepdim=True) + 0.5)),
     "broadcasting": lambda: Apply(lambda x: (x + x[:, :1]) * x / (x * x + 1.5) - x[:, :, :1]),
     "means": lambda: Apply(lambda x: x.mean((2, 3)) + x.mean(1, keepdim=True).sum((2, 3))),
     "concatenation": lambda: Apply(lambda x: torch.cat([x, x * 2, x], 1)),
@@ -259,8 +279,8 @@ def test_batch_sizes_to_choose_from_are_added_up(tmp_path: Path) -> None:
 
 
 def test_an_unknown_operator_is_named(tmp_path: Path) -> None:
-    archive = convert_torch(Apply(torch.erf), torch.randn(2, 3), "float32", tmp_path / "model.zip")
-    with pytest.raises(Failure, match="erf") as caught:
+    archive = convert_torch(Apply(lambda x: x.cumsum(1)), torch.randn(2, 3), "float32", tmp_path / "model.zip")
+    with pytest.raises(Failure, match="cumsum") as caught:
         coreml_reference.load(archive, "cpu", 1)
     assert (caught.value.stage, caught.value.symptom) == ("load", "unsupported-operator")
 

@@ -152,6 +152,23 @@ def batch_norm(
     return functional.batch_norm(x, mean, variance, gamma, beta, training=False, eps=float(epsilon))
 
 
+def layer_norm(
+    x: Value, axes: Value | None = None, gamma: Value | None = None, beta: Value | None = None, epsilon: Value = 1e-5
+) -> Value:
+    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, over the axes, which are all but the first by default."""
+    over = sorted(axis % x.dim() for axis in (range(1, x.dim()) if axes is None else integers(axes)))
+    mean, variance = x.mean(over, keepdim=True), x.var(over, correction=0, keepdim=True)
+    normal = (x - mean) * torch.rsqrt(variance + epsilon)
+    shape = [size if axis in over else 1 for axis, size in enumerate(x.shape)]
+    scaled = normal if gamma is None else normal * gamma.reshape(shape)
+    return scaled if beta is None else scaled + beta.reshape(shape)
+
+
+def instance_norm(x: Value, gamma: Value | None = None, beta: Value | None = None, epsilon: Value = 1e-5) -> Value:
+    """As `layer_norm` over the spatial axes, with gamma and beta along the second axis."""
+    return functional.instance_norm(x, weight=gamma, bias=beta, eps=float(epsilon))
+
+
 def softmax(x: Value, axis: Value = -1) -> Value:
     """Exponentials that sum to one along the axis."""
     return torch.softmax(x, integer(axis))
@@ -161,6 +178,8 @@ OPERATORS: dict[str, Operator] = {
     "avg_pool": avg_pool,
     "batch_norm": batch_norm,
     "conv": conv,
+    "instance_norm": instance_norm,
+    "layer_norm": layer_norm,
     "linear": linear,
     "matmul": matmul,
     "max_pool": max_pool,
