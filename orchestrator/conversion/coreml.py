@@ -100,7 +100,7 @@ def _from_keras(source: str, options: dict[str, Any], batch_sizes: Sequence[int]
     model = keras_source.load(source)
     batch = batch_sizes[0] if len(batch_sizes) == 1 else None
     signature = [tf.TensorSpec((batch, *given.shape[1:]), given.dtype, name=given.name) for given in model.inputs]
-    with _loops_without_bound():
+    with keras_source.inlining(), _loops_without_bound():
         function = tf.function(keras_source.call(model)).get_concrete_function(*signature)
     inputs = _inputs([(given.name, given.shape, given.dtype.as_numpy_dtype) for given in signature], batch_sizes)
     outputs = _outputs_of(function)

@@ -44,8 +44,25 @@ def _from_keras(source: str) -> tuple[Any, int]:
 
     model = keras_source.load(source)
     signature = [tf.TensorSpec(given.shape, given.dtype, name=given.name) for given in model.inputs]
-    function = tf.function(keras_source.call(model))
-    return _timed(lambda: tf2onnx.convert.from_function(function, signature, opset=OPSET))
+    with keras_source.inlining():
+        function = _without_captures(tf.function(keras_source.call(model)), signature)
+        return _timed(lambda: tf2onnx.convert.from_function(function, signature, opset=OPSET))
+
+
+def _without_captures(function: Any, signature: list[Any]) -> Any:
+    """The same with the constants inside that it captured, such as a normalisation's; tf2onnx makes inputs of them."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    traced = function.get_concrete_function(*signature)
+    if sum(given.dtype != tf.resource for given in traced.inputs) == len(signature):
+        return function
+    frozen = convert_variables_to_constants_v2(traced, lower_control_flow=False)
+
+    def call(*inputs: Any) -> Any:
+        return frozen(*inputs)
+
+    return tf.function(call)
 
 
 def _from_savedmodel(source: str) -> tuple[Any, int]:

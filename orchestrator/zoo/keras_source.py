@@ -3,7 +3,8 @@
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,19 @@ def load(path: str) -> keras.Model:
 def call(model: keras.Model) -> Callable[..., Any]:
     """The model in inference as a function of its inputs, in their order."""
     return lambda *inputs: model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+
+
+@contextmanager
+def inlining() -> Iterator[None]:
+    """Around the tracing of a model for a converter: functions in it become a part of its graph, not calls.
+
+    Keras compiles grouped convolutions for XLA, and no converter follows such a call.
+    """
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def store(model: keras.Model, target: Path) -> None:

@@ -41,6 +41,39 @@ def keras_with_data() -> Any:
     return model, Data()
 
 
+def keras_with_captured_constants() -> Any:
+    """A Keras model with numbers that are no weights, and a convolution that Keras compiles on its own."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    layers = [
+        keras.layers.Normalization(mean=[0.2, 0.3, 0.1, 0.4], variance=[0.5, 0.6, 0.7, 0.8]),
+        keras.layers.Conv2D(4, 3, groups=2),
+        keras.layers.GlobalAveragePooling2D(),
+    ]
+    return keras.Sequential([keras.Input((6, 6, 4)), *layers]), np.random.default_rng(0).random(
+        (4, 6, 6, 4), np.float32
+    )
+
+
+def torch_of_open_sizes() -> Any:
+    """A torch module that makes something of the number of samples: a class's token and places in front of words."""
+    import torch
+
+    class Encoder(torch.nn.Module):  # type: ignore[misc]  # torch is not type-checked
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = torch.nn.Parameter(torch.randn(1, 1, 8))
+            self.places = torch.nn.Embedding(7, 8)
+
+        def forward(self, words: torch.Tensor) -> torch.Tensor:
+            together = torch.cat([self.token.expand(words.shape[0], -1, -1), words], 1)
+            return (together + self.places(torch.arange(together.shape[1]))).reshape(words.shape[0], -1)
+
+    torch.manual_seed(0)
+    return Encoder(), torch.randn(4, 6, 8)
+
+
 def onnx_alone() -> Any:
     """An ONNX model without inputs beside it."""
     from onnx import TensorProto, helper

@@ -44,6 +44,27 @@ def test_a_torch_module_of_a_function_becomes_files_that_answer_as_it_does(cache
         np.testing.assert_allclose(answer, expected.detach().numpy(), atol=1e-6)
 
 
+def test_what_a_keras_model_captures_and_compiles_becomes_a_part_of_its_conversions(
+    cache: Path, tmp_path: Path
+) -> None:
+    function = f"{FUNCTIONS}:keras_with_captured_constants"
+    ended = convert(cache, function, "--to", "onnx,coreml", "--out", str(tmp_path), "--json")
+    assert ended.returncode == 0, ended.stdout
+    agreed = portbench(cache, "verify", function, str(tmp_path / "keras_with_captured_constants.onnx"))
+    assert agreed.returncode == 0, agreed.stdout
+
+
+def test_a_package_of_a_torch_module_takes_many_batches_whatever_it_makes_of_their_sizes(
+    cache: Path, tmp_path: Path
+) -> None:
+    function = f"{FUNCTIONS}:torch_of_open_sizes"
+    ended = convert(cache, function, "--to", "coreml", "--out", str(tmp_path), "--json")
+    (made,) = json.loads(ended.stdout)
+    assert made["details"]["batch_sizes"][-1] == 512, made["details"].get("fixed_batch_because")
+    agreed = portbench(cache, "verify", function, str(tmp_path / "torch_of_open_sizes.mlpackage"))
+    assert agreed.returncode == 0, agreed.stdout
+
+
 def test_a_savedmodel_is_converted_and_what_cannot_be_is_said(cache: Path, tmp_path: Path) -> None:
     saved = tmp_path / "doubler"
     subprocess.run(
