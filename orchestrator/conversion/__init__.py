@@ -25,11 +25,11 @@ class Conversion:
 
 CONVERSIONS = {
     "onnx": Conversion(
-        precisions=("float32",),
+        precisions=("float32", "float16"),
         distributions={
-            "keras": ("keras", "onnx", "tensorflow", "tf2onnx"),
-            "pytorch": ("onnx", "onnxscript", "torch"),
-            "tensorflow": ("onnx", "tensorflow", "tf2onnx"),
+            "keras": ("keras", "onnx", "onnxruntime", "tensorflow", "tf2onnx"),
+            "pytorch": ("onnx", "onnxruntime", "onnxscript", "torch"),
+            "tensorflow": ("onnx", "onnxruntime", "tensorflow", "tf2onnx"),
         },
     ),
     "coreml": Conversion(

@@ -1,4 +1,7 @@
-"""To ONNX by tf2onnx and by PyTorch's own exporter: one file, open batch, nothing in it that depends on the machine."""
+"""To ONNX by tf2onnx and by PyTorch's own exporter, to float16 by ONNX Runtime's tool: one file, open batch.
+
+Nothing in it depends on the machine.
+"""
 
 import re
 import time
@@ -23,13 +26,17 @@ _UNKNOWN = re.compile(
 def convert(*, source_framework: str, source: str, target: str, precision: str) -> dict[str, JSON]:
     """Writes `target`: a single input is `input`, outputs are `output_0` and so on, an open first axis is `batch`.
 
+    In float16 it computes and stores weights so, but for operators that ONNX has or ONNX Runtime executes in float32
+    only; inputs and outputs keep the source's types.
+
     Raises:
         CaseFailure: an operator without counterpart.
     """
-    del precision  # there is one, see CONVERSIONS
     with telling_unsupported_operators(_UNKNOWN):
         model, conversion_ns = _FROM[source_framework](source)
         _normalise(model)
+        if precision == "float16":
+            model = _halved(model)
         structure = inspection.of_model(model)
     Path(target).write_bytes(model.SerializeToString(deterministic=True))
     return {"conversion_ns": conversion_ns, **structure}
@@ -128,6 +135,17 @@ def _normalise(model: Any) -> None:
     for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         noted.ClearField("doc_string")
         del noted.metadata_props[:]
+
+
+def _halved(model: Any) -> Any:
+    """The same in float16, with casts beside its inputs and outputs."""
+    from onnxruntime.quantization.onnx_model import ONNXModel
+    from onnxruntime.transformers import float16
+
+    sorted_ = ONNXModel(float16.convert_float_to_float16(model, keep_io_types=True))
+    sorted_.topological_sort()  # the tool writes its casts behind everything else
+    del sorted_.model.graph.value_info[:]
+    return sorted_.model
 
 
 def _rename(graph: Any, names: dict[str, str]) -> None:

@@ -100,6 +100,20 @@ def test_onnx_answers_as_its_source_in_any_batch(cache: Cache, source: Source) -
     assert found.batch_invariant
 
 
+def test_onnx_in_float16_takes_and_gives_float32_and_has_half_the_size(cache: Cache, source: Source) -> None:
+    artifact = preparation.convert(cache, source.artifact, source.framework, "onnx", "float16")
+    assert artifact.size_bytes < 1.02 * 2 * PARAMETERS[source.framework] + 50_000
+    session = onnxruntime.InferenceSession(artifact.path, providers=["CPUExecutionProvider"])
+    assert [(given.name, given.type, given.shape[0]) for given in session.get_inputs()] == [
+        ("input", "tensor(float)", "batch")
+    ]
+    (answers,) = session.run(["output_0"], {"input": np.load(source.inputs.path)["input"]})
+    assert answers.dtype == np.float32
+    found = fidelity.compare(source.answers, answers, source.inputs.labels, None)
+    assert found.label_agreement > 0.99
+    assert 0 < found.max_abs_error <= 1e-2 * max(1.0, float(np.abs(source.answers).max()))
+
+
 @pytest.mark.parametrize(("precision", "weight_bytes"), [("float32", 4), ("float16", 2)])
 def test_core_ml_is_an_ml_program_with_its_weights(
     cache: Cache, source: Source, precision: str, weight_bytes: int, tmp_path: Path

@@ -45,7 +45,7 @@ def test_a_source_comes_before_its_conversions_even_where_its_format_is_not_meas
 def test_a_format_is_planned_only_in_precisions_in_which_it_is_made() -> None:
     plan = make_plan(_suite(precisions=["float32", "float16"]), ALL)
     halves = {(name.source_framework, name.format) for name in plan.artifacts if name.precision == "float16"}
-    assert halves == {("keras", "coreml"), ("pytorch", "coreml")}
+    assert halves == {(framework, format_) for framework in ("keras", "pytorch") for format_ in ("onnx", "coreml")}
 
 
 def test_each_round_holds_every_case_once_and_memory_apart_from_time() -> None:

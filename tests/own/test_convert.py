@@ -32,10 +32,11 @@ def test_a_torch_module_of_a_function_becomes_files_that_answer_as_it_does(cache
     assert ended.returncode == 0, ended.stderr
     assert [(each["format"], each["precision"], Path(each["file"]).name) for each in made] == [
         ("onnx", "float32", "two_inputs.onnx"),
+        ("onnx", "float16", "two_inputs-float16.onnx"),
         ("coreml", "float32", "two_inputs.mlpackage"),
         ("coreml", "float16", "two_inputs-float16.mlpackage"),
     ]
-    assert made[1]["details"]["batch_sizes"] == [1, 512]
+    assert made[2]["details"]["batch_sizes"] == [1, 512]
     model, examples = factories.two_inputs()
     wanted = model(**examples)
     session = onnxruntime.InferenceSession(tmp_path / "two_inputs.onnx")
