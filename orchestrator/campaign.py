@@ -19,6 +19,7 @@ from orchestrator import fidelity, isolated, preparation, verification
 from orchestrator.artifacts import JSON, Cache
 from orchestrator.cases import ArtifactName, Attack
 from orchestrator.configuration import Configuration
+from orchestrator.conversion import CONVERSIONS
 from orchestrator.errors import CaseFailure, UsageError
 from orchestrator.host import HostRun, Prepared
 from orchestrator.inventory import Inventory
@@ -262,11 +263,16 @@ class _Workshop:
     def _convert(self, trained: Prepared | CaseFailure, name: ArtifactName) -> Prepared:
         if isinstance(trained, CaseFailure):
             raise trained
-        source = trained.source.artifact
-        artifact = preparation.convert(
-            self.bench.cache, source, name.source_framework, name.format, name.precision, self.bench.place
-        )
-        return replace(trained, artifact=artifact)
+        source = trained.source
+        calibration = self._calibration(source) if name.precision in CONVERSIONS[name.format].calibrated else None
+        how = (name.source_framework, name.format, name.precision, self.bench.place, calibration)
+        return replace(trained, artifact=preparation.convert(self.bench.cache, source.artifact, *how))
+
+    def _calibration(self, source: Source | OwnSource) -> preparation.Calibration:
+        """What of own models nobody tells apart from what they are asked with."""
+        if isinstance(source, OwnSource):
+            return source.inputs
+        return preparation.prepare_calibration(self.bench.cache, source.origin)
 
 
 def _record(recorder: Recorder, name: ArtifactName, made: Prepared | CaseFailure) -> None:

@@ -366,6 +366,10 @@ def convert(
     model: ModelArgument,
     to: Annotated[str, typer.Option(help="Formats, with commas between.")] = "onnx,coreml",
     precision: Annotated[str, typer.Option(help="Precisions, with commas between.")] = "float32",
+    given: Annotated[
+        Path | None,
+        typer.Option("--input", help="An .npz archive of inputs to calibrate int8 with. Default: as bench."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the files.", metavar="DIR")] = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -385,7 +389,7 @@ def convert(
         brought = own.bring(cache, reference)
     except CaseFailure as failure:
         raise UsageError(failure.message) from None
-    found = list(conversions.convert_all(cache, brought, pairs, out))
+    found = list(conversions.convert_all(cache, brought, pairs, out, given))
     _print_json(report.as_objects(found)) if as_json else _print(report.as_table(found))
     if any(isinstance(each.result, CaseFailure) for each in found):
         raise typer.Exit(EXIT_SOME_FAILED)

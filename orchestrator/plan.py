@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from orchestrator.cases import ArtifactName, Attack, Case, Trial, TrialKind
-from orchestrator.conversion import CONVERSIONS, CONVERTED
+from orchestrator.conversion import planned
 from orchestrator.errors import UsageError
 from orchestrator.inventory import Inventory, RunnerEntry
 from orchestrator.runtimes import source_format
@@ -80,9 +80,8 @@ def artifacts_of(model: ModelEntry | OwnEntry, source_framework: str, suite: Sui
     return [source] + [
         replace(source, format=format_, precision=precision)
         for format_ in suite.formats
-        if format_ in CONVERSIONS and source_framework in CONVERTED
-        for precision in suite.precisions
-        if precision in CONVERSIONS[format_].precisions
+        for precision in suite.precisions_of.get(format_, suite.precisions)
+        if planned(source_framework, format_, precision, model.precision)
     ]
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from orchestrator import isolated
 from orchestrator.artifacts import JSON, Artifact, Cache, key_of, sha256_of
 from orchestrator.conversion import CONVERSIONS
+from orchestrator.conversion.reduction import CALIBRATION_SAMPLES
 from orchestrator.datasets import DATASETS, scaled
 from orchestrator.errors import CaseFailure, Stage, Symptom
 from orchestrator.runtimes import SOURCE_FORMATS
@@ -80,6 +81,14 @@ class Stored(Protocol):
         """Of the file."""
 
 
+class Calibration(Stored, Protocol):
+    """Inputs that a conversion may look at."""
+
+    @property
+    def name(self) -> str:
+        """Where they are from."""
+
+
 def prepare_inputs(cache: Cache, origin: Origin, test_samples: int | None = None) -> Inputs:
     """The test part of the data set as the network takes it, or the first `test_samples` of it.
 
@@ -99,6 +108,23 @@ def prepare_inputs(cache: Cache, origin: Origin, test_samples: int | None = None
     with np.load(samples.path) as archive:
         labels = archive["test_labels"][:test_samples]
     return Inputs(origin.data, inputs.path, inputs.sha256, labels, inputs.details)
+
+
+def prepare_calibration(cache: Cache, origin: Origin) -> Inputs:
+    """Some of the inputs that it was trained on: what it is tested on must not shape a conversion.
+
+    Raises:
+        CaseFailure: as `prepare_inputs`.
+    """
+    samples = prepare_samples(cache, origin)
+
+    def make(target: Path) -> dict[str, JSON]:
+        with np.load(samples.path) as archive, target.open("wb") as file:
+            np.savez(file, input=scaled(archive["train_inputs"][:CALIBRATION_SAMPLES]))
+        return {}
+
+    made = cache.once(key_of("calibration", samples.sha256, CALIBRATION_SAMPLES), "npz", "float32", make)
+    return Inputs(f"{origin.data}, what was trained on", made.path, made.sha256, np.zeros(0, np.int64), made.details)
 
 
 def prepare_source(
@@ -155,35 +181,46 @@ def convert(
     format: str,  # noqa: A002 - the design's word
     precision: str,
     place: Workplace = BUILD_HOST,
+    calibration: "Calibration | None" = None,
 ) -> Artifact:
-    """`source` in another format, converted at `place`; in its own it is the source itself.
+    """`source` in another format or precision, converted at `place`; in its own it is the source itself.
+
+    `calibration` are inputs for the precisions that need some, see `CONVERSIONS`.
 
     Raises:
         CaseFailure: (convert) nothing converts from that source framework, or the converter failed, crashed, hung or
             knows no such operator.
     """
-    if format == source.format:
+    if (format, precision) == (source.format, source.precision):
         return source
+    if format == source.format and source.precision != "float32":
+        message = f"it is in {source.precision} already; bring the model in float32"
+        raise CaseFailure(Stage.CONVERT, Symptom.REFUSED, message)
     converter = f"orchestrator.conversion.{format}"
     distributions = CONVERSIONS[format].distributions
     if source_framework not in distributions:
         made = f"{format} is made from {', '.join(distributions)} only, not from {source_framework}"
         raise CaseFailure(Stage.CONVERT, Symptom.UNAVAILABLE, f"{made}; choose another format for this model")
     versions = versions_of(distributions[source_framework])
+    calibrated_by = calibration if precision in CONVERSIONS[format].calibrated else None
+    given = {"calibration": calibrated_by.path} if calibrated_by else {}
 
     def make(target: Path) -> dict[str, JSON]:
         facts = place.call(
             f"{converter}:convert",
-            files=Files({"source": source.path}, {"target": target}),
+            files=Files({"source": source.path, **given}, {"target": target}),
             timeout_s=_CONVERSION_TIMEOUT_S,
             stage=Stage.CONVERT,
             source_framework=source_framework,
             precision=precision,
         )
-        return {"source_sha256": source.sha256, "converters": versions, **facts}
+        calibrated_on = {"calibrated_on": calibrated_by.name} if calibrated_by else {}
+        return {"source_sha256": source.sha256, "converters": versions, **calibrated_on, **facts}
 
-    modules: list[JSON] = [sha256_of_module(name) for name in (converter, f"orchestrator.inspection.{format}")]
-    key = key_of("conversion", modules, source.sha256, source_framework, precision, versions)
+    read_by, reduced_by = f"orchestrator.inspection.{format}", "orchestrator.conversion.reduction"
+    modules: list[JSON] = [sha256_of_module(name) for name in (converter, read_by, reduced_by)]
+    calibrated = calibrated_by.sha256 if calibrated_by else None
+    key = key_of("conversion", modules, source.sha256, source_framework, precision, versions, calibrated)
     return cache.once(key, format, precision, make)
 
 

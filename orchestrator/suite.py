@@ -19,7 +19,8 @@ UNKNOWN = "unknown"
 """Source framework of a model that has not been looked at, or could not be."""
 NOT_IN_A_NAME = re.compile(r"[^a-z0-9._-]+")
 ZOO, OWN = (f"{TAG}{kind}" for kind in ("zoo", "own"))
-DEFAULT_TOLERANCE = {"float32": 1e-4, "float16": 1e-2}
+DEFAULT_TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "int8": 10.0}
+"""8 bits move answers, and a row's errors tell how far; their tolerance only catches nonsense, be it in logits."""
 
 
 def _one_of(choices: tuple[str, ...], what: str) -> AfterValidator:
@@ -163,7 +164,7 @@ class StopRule(Configuration):
 
 
 class Suite(Configuration):
-    """What one campaign measures."""
+    """What one campaign measures; `precisions_of` has the formats that get others than `precisions`."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     description: str = ""
@@ -171,6 +172,7 @@ class Suite(Configuration):
     models: tuple[Entry, ...] = Field(min_length=1)
     formats: Annotated[tuple[Format, ...], Once] = Field(FORMATS, min_length=1)
     precisions: Annotated[tuple[Precision, ...], Once] = Field(("float32",), min_length=1)
+    precisions_of: dict[Format, Annotated[tuple[Precision, ...], Once]] = Field(default_factory=dict)
     runtimes: Annotated[tuple[Runtime, ...], Once] = Field(min_length=1)
     batch_sizes: Annotated[tuple[Count, ...], Once] = Field((1,), min_length=1)
     threads: Annotated[tuple[Count | Literal["auto"], ...], Once] = Field((1,), min_length=1)

@@ -17,23 +17,27 @@ class Conversion:
 
     `precisions` are those in which it is made, a suite's others are not planned for it; `distributions` are the
     packages that convert from a source framework, whose versions decide what comes out; it is made from no other.
+    `calibrated` are the precisions that take inputs, too, to find out which numbers occur.
     """
 
     precisions: tuple[str, ...]
     distributions: Mapping[str, tuple[str, ...]]
+    calibrated: tuple[str, ...] = ()
 
 
 CONVERSIONS = {
     "onnx": Conversion(
-        precisions=("float32", "float16"),
+        precisions=("float32", "float16", "int8"),
         distributions={
             "keras": ("keras", "onnx", "onnxruntime", "tensorflow", "tf2onnx"),
             "pytorch": ("onnx", "onnxruntime", "onnxscript", "torch"),
             "tensorflow": ("onnx", "onnxruntime", "tensorflow", "tf2onnx"),
+            "onnx": ("onnx", "onnxruntime"),
         },
+        calibrated=("int8",),
     ),
     "coreml": Conversion(
-        precisions=("float32", "float16"),
+        precisions=("float32", "float16", "int8"),
         distributions={
             "keras": ("coremltools", "keras", "tensorflow"),
             "pytorch": ("coremltools", "torch"),
@@ -46,10 +50,22 @@ CONVERSIONS = {
     ),
 }
 """By format, which is also the name of the module here that has `convert(source_framework, source, target, precision)`,
-which gives facts on what it wrote, and of the one in `orchestrator.inspection`, which reads it."""
+with `calibration` where that is needed, which gives facts on what it wrote, and of the one in
+`orchestrator.inspection`, which reads it."""
 
-CONVERTED = frozenset(name for conversion in CONVERSIONS.values() for name in conversion.distributions)
-"""Source frameworks of which anything is made; the rest are formats that are made of others."""
+
+def planned(source_framework: str, format_: str, precision: str, source_precision: str) -> bool:
+    """Whether a suite that asks for this gets it, be it a row that says why not.
+
+    Models that came in a format which others are converted to are not converted further, but to smaller numbers.
+    """
+    conversion = CONVERSIONS.get(format_)
+    if conversion is None or precision not in conversion.precisions:
+        return False
+    if source_framework == format_:
+        return source_precision == "float32" != precision and source_framework in conversion.distributions
+    is_converted = any(source_framework in each.distributions for each in CONVERSIONS.values())
+    return is_converted and source_framework not in CONVERSIONS
 
 
 @contextmanager

@@ -35,8 +35,8 @@ _UNNEEDED = {
 def convert(*, source_framework: str, source: str, target: str, precision: str) -> dict[str, JSON]:
     """Writes `target`, a packed .mlpackage with `BATCH_SIZES` to choose from; one output is `output_0` in float32.
 
-    It computes, and stores weights, in `precision`. A network with which the converter cannot do that gets a batch of
-    1, and the facts say why.
+    It computes, and stores weights, in `precision`; of int8 are the weights only, and it computes in float32. A network
+    with which the converter cannot do all batch sizes gets a batch of 1, and the facts say why.
 
     Raises:
         CaseFailure: an operator that coremltools does not know.
@@ -48,12 +48,14 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
     options = {
         "convert_to": "mlprogram",
         "minimum_deployment_target": ct.target.macOS13,
-        "compute_precision": {"float32": ct.precision.FLOAT32, "float16": ct.precision.FLOAT16}[precision],
+        "compute_precision": ct.precision.FLOAT16 if precision == "float16" else ct.precision.FLOAT32,
         "skip_model_load": True,
         "pass_pipeline": _passes(),
     }
     with telling_unsupported_operators(_UNKNOWN):
         package, conversion_ns, reasons = _with_most_batches(partial(_FROM[source_framework], source, options))
+    if precision == "int8":
+        package = _with_small_weights(package)
     specification = _normalised(package.get_spec())
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "model.mlpackage"
@@ -66,6 +68,14 @@ def convert(*, source_framework: str, source: str, target: str, precision: str) 
         **reasons,
         **inspection.of_specification(specification),
     }
+
+
+def _with_small_weights(package: Any) -> Any:
+    """8 bits for each weight of a tensor with more than 2,048 of them, by its channel's largest."""
+    import coremltools.optimize.coreml as optimize
+
+    config = optimize.OpLinearQuantizerConfig(mode="linear_symmetric", dtype="int8")
+    return optimize.linear_quantize_weights(package, optimize.OptimizationConfig(global_config=config))
 
 
 def _with_most_batches(converted: Callable[[Sequence[int]], tuple[Any, int]]) -> tuple[Any, int, dict[str, JSON]]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from orchestrator import preparation
 from orchestrator.artifacts import Artifact, Cache
 from orchestrator.conversion import CONVERSIONS
+from orchestrator.conversion.reduction import CALIBRATION_SAMPLES
 from orchestrator.errors import CaseFailure, Stage, Symptom, UsageError
-from orchestrator.own import Own
+from orchestrator.own import Own, inputs
 from runner_api.v1 import archives
 
 ENDINGS = {"coreml": ".mlpackage"}
@@ -47,15 +48,20 @@ def wanted(formats: list[str], precisions: list[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def convert_all(cache: Cache, own: Own, pairs: list[tuple[str, str]], out: Path) -> Iterator[Conversion]:
-    """Each conversion as it ends; files are written into the folder `out`, over those of that name."""
+def convert_all(
+    cache: Cache, own: Own, pairs: list[tuple[str, str]], out: Path, given: Path | None
+) -> Iterator[Conversion]:
+    """Each conversion as it ends; files are written into the folder `out`, over those of that name.
+
+    Where one needs inputs, they are had as `inputs.prepare` says of `given`.
+    """
     out.mkdir(parents=True, exist_ok=True)
     for format_, precision in pairs:
         file = (
             out / f"{own.name}{'' if precision == 'float32' else f'-{precision}'}{ENDINGS.get(format_, f'.{format_}')}"
         )
         try:
-            made = _converted(cache, own, format_, precision)
+            made = _converted(cache, own, format_, precision, given)
         except CaseFailure as failure:
             yield Conversion(format_, precision, failure, None)
         else:
@@ -63,12 +69,15 @@ def convert_all(cache: Cache, own: Own, pairs: list[tuple[str, str]], out: Path)
             yield Conversion(format_, precision, made, file)
 
 
-def _converted(cache: Cache, own: Own, format_: str, precision: str) -> Artifact:
+def _converted(cache: Cache, own: Own, format_: str, precision: str, given: Path | None) -> Artifact:
     if own.source_framework not in CONVERSIONS[format_].distributions and format_ != own.artifact.format:
         sources = ", ".join(CONVERSIONS[format_].distributions)
         message = f"nothing converts {own.artifact.format} to {format_}; bring the model from {sources}"
         raise CaseFailure(Stage.CONVERT, Symptom.REFUSED, message)
-    return preparation.convert(cache, own.artifact, own.source_framework, format_, precision)
+    is_calibrated = precision in CONVERSIONS[format_].calibrated
+    calibration = inputs.prepare(cache, own, given, CALIBRATION_SAMPLES, seed=0) if is_calibrated else None
+    how = (own.source_framework, format_, precision)
+    return preparation.convert(cache, own.artifact, *how, calibration=calibration)
 
 
 def _write(made: Artifact, file: Path) -> None:

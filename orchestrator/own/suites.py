@@ -59,7 +59,7 @@ def for_one(asked: Asked, cache: Cache) -> tuple[Suite, Brought, Inventory]:
     """
     reference = own.parse(asked.model)
     found = _bring_now(reference, cache)
-    formats = [found.artifact.format, *_conversions(found)]
+    formats = list(dict.fromkeys((found.artifact.format, *_conversions(found))))
     kinds = _kinds(asked, formats)
     inventory = load_inventory(asked.runners, ()) if asked.runners else _here(kinds)
     source = {"path": str(reference.path.resolve())} if reference.path else {"factory": reference.function}

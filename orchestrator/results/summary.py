@@ -153,6 +153,7 @@ class _Group:
     attacks: list[Row] = field(default_factory=list)
     trials: list[TrialSamples] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
+    is_source: bool = False
 
     @property
     def peaks_bytes(self) -> list[int]:
@@ -187,10 +188,14 @@ class _Rows:
             self.timed[row.key] = timed
 
 
-def is_source(case: Row | CaseSummary) -> bool:
-    """Whether the source framework's own runtime executes its own format: what conversions are compared with."""
-    is_original = case.format == source_format(case.source_framework)
-    return is_original and case.runtime == source_runtime(case.source_framework)
+def is_source(case: CaseSummary) -> bool:
+    """Whether the source framework's own runtime executes the source itself: what conversions are compared with."""
+    return case.conversion_ns is None and _is_original(case)
+
+
+def _is_original(case: Row | CaseSummary) -> bool:
+    stored = case.format == source_format(case.source_framework)
+    return stored and case.runtime == source_runtime(case.source_framework)
 
 
 def summarise(rows: Iterable[Row]) -> list[CaseSummary]:
@@ -212,7 +217,8 @@ def measure(rows: Iterable[Row]) -> list[Measured]:
     groups = _group(written)
     executed = {artifact_of(group.first) for group in groups}
     _mark_undisturbed(groups)
-    sources = {_setting_of(group.first): group for group in groups if is_source(group.first)}
+    _mark_sources(groups, written.artifacts.values())
+    sources = {_setting_of(group.first): group for group in groups if group.is_source}
     by_source = sorted(groups, key=lambda group: repr(_setting_of(group.first)))  # they share its resampling
     attacked_sources = _attacked_sources(groups)
     with threadpool_limits(
@@ -237,7 +243,7 @@ def _attacked_sources(groups: Iterable[_Group]) -> dict[Name, dict[str, Row]]:
     return {
         (group.first.model, group.first.source_framework): {str(row.attack): row for row in group.attacks}
         for group in groups
-        if is_source(group.first)
+        if group.is_source
     }
 
 
@@ -246,10 +252,10 @@ def _with_making(summaries: Iterable[CaseSummary], artifacts: Iterable[Row]) -> 
     sources: dict[Name, dict[str, Any]] = {}
     conversions: dict[str | None, dict[str, Any]] = {}
     for row in artifacts:
-        if row.format == source_format(row.source_framework):
+        if converted := making.of_conversion(row):
+            conversions[row.artifact_sha256] = converted
+        elif row.format == source_format(row.source_framework):
             sources[row.model, row.source_framework] = making.of_source(row)
-        else:
-            conversions[row.artifact_sha256] = making.of_conversion(row)
     for summary in summaries:
         made = sources.get((summary.model, summary.source_framework), {})
         accuracy = None if made.get("trained") is False else summary.accuracy
@@ -298,6 +304,13 @@ def _lighten(row: Row) -> tuple[Row, _Timed | None]:
     return row.model_copy(update={"timing": None}), timed
 
 
+def _mark_sources(groups: Iterable[_Group], artifacts: Iterable[Row]) -> None:
+    """A model that came in a format to which others are converted may have become another artifact in that format."""
+    converted = {row.artifact_sha256 for row in artifacts if making.of_conversion(row)}
+    for group in groups:
+        group.is_source = _is_original(group.first) and group.first.artifact_sha256 not in converted
+
+
 def _mark_undisturbed(groups: Iterable[_Group]) -> None:
     """Fills in the groups' trials, judged by the best reference of each host or, with several threads, of the case."""
     hosts: dict[str | None, list[_Group]] = defaultdict(list)
@@ -326,7 +339,7 @@ def _setting_of(row: Row) -> Name:
 
 def _summarise(group: _Group, source: _Group | None, attacked_sources: Mapping[Name, Mapping[str, Row]]) -> CaseSummary:
     row = group.first
-    of_source = {} if is_source(row) else attacked_sources.get((row.model, row.source_framework), {})
+    of_source = {} if group.is_source else attacked_sources.get((row.model, row.source_framework), {})
     attacks = summarise_attacks(group.attacks, of_source)
     status, cause, message = _outcome(group)
     summary = CaseSummary(
@@ -355,7 +368,7 @@ def _summarise(group: _Group, source: _Group | None, attacked_sources: Mapping[N
         device_peak_bytes=_middle_known([section.device_peak_bytes for section in group.memory]),
         device_delta_bytes=_middle_known([section.device_delta_bytes for section in group.memory]),
         attacks=attacks,
-        robustness=None if is_source(row) else verdict(attacks),
+        robustness=None if group.is_source else verdict(attacks),
     )
     if group.check is not None and group.check.check is not None:
         summary = replace(summary, **_fidelity(group.check.check))
@@ -493,7 +506,7 @@ def _order(summary: CaseSummary) -> tuple[Any, ...]:
         summary.host is None,
         summary.host or "",
         summary.device or "",
-        summary.format != source_format(summary.source_framework),
+        summary.conversion_ns is not None or summary.format != source_format(summary.source_framework),
         summary.format,
         summary.precision,
         summary.runtime or "",

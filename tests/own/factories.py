@@ -74,6 +74,15 @@ def torch_of_open_sizes() -> Any:
     return Encoder(), torch.randn(4, 6, 8)
 
 
+def dense_images() -> Any:
+    """A torch module with weights enough that their size tells, and probabilities."""
+    import torch
+
+    torch.manual_seed(0)
+    layers = [torch.nn.Flatten(), torch.nn.Linear(192, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10)]
+    return torch.nn.Sequential(*layers, torch.nn.Softmax(-1)), torch.rand(32, 3, 8, 8)
+
+
 def onnx_alone() -> Any:
     """An ONNX model without inputs beside it."""
     from onnx import TensorProto, helper

@@ -15,6 +15,9 @@ from runners.adapters._mil.package import Package, refusal
 from runners.adapters._mil.tensors import Declaration, Value, declaration
 from runners.failure import Failure, unexpected
 
+CONSTANT = "constexpr_"
+"""Begins the names of operations whose arguments are constants in their attributes."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -110,6 +113,11 @@ def load_step(operation: MIL_pb2.Operation, stored: Constants, constants: dict[s
                 names.append(f"{results[0].name}.{parameter}.{index}")
                 constants[names[-1]] = stored.read(binding.value)
         arguments[parameter] = tuple(names)
+    if operation.type.startswith(CONSTANT):
+        for parameter in operation.attributes.keys() - {"name"}:
+            name = f"{results[0].name}.{parameter}"
+            constants[name] = stored.read(operation.attributes[parameter])
+            arguments[parameter] = (name,)
     blocks = tuple(load_block(block, stored) for block in operation.blocks)
     return Step(operation.type, OPERATORS[operation.type], arguments, results, blocks)
 

@@ -9,7 +9,7 @@ https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.de
 
 from collections.abc import Mapping
 
-from runners.adapters._mil.operators import control, elementwise, layers, lists, recurrent, shaping
+from runners.adapters._mil.operators import control, elementwise, layers, lists, recurrent, shaping, weights
 from runners.adapters._mil.tensors import Operator
 
 OPERATORS: Mapping[str, Operator] = {
@@ -19,4 +19,5 @@ OPERATORS: Mapping[str, Operator] = {
     **lists.OPERATORS,
     **recurrent.OPERATORS,
     **shaping.OPERATORS,
+    **weights.OPERATORS,
 }
