@@ -438,6 +438,66 @@ def verify(
 
 
 @app.command()
+def explain(
+    first: Annotated[str, typer.Argument(help="The source, as for `verify`; with --in, a case.", metavar="A|CASE")],
+    second: Annotated[str | None, typer.Argument(help="Its conversion.", metavar="[B]")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--in", help="Folder of a campaign. CASE: model/source framework/format/precision.")
+    ] = None,
+    given: Annotated[
+        Path | None, typer.Option("--input", help="An .npz archive of inputs by name. Default: as `verify`.")
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(min=0, help="Largest error that agrees. Default: as `verify`, or the suite's.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write the smallest input that shows it, an .npz archive.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the first value on the way from inputs to outputs that a conversion computes otherwise than its source.
+
+    Exit code 0: the answers agree. 1: they do not. 2: a mistake in what was asked.
+    """
+    import numpy as np
+
+    from orchestrator import explanation, own
+    from orchestrator.artifacts import Cache
+    from orchestrator.errors import CaseFailure
+    from orchestrator.explanation import cases
+    from orchestrator.own import inputs
+    from orchestrator.report import explanation as report
+    from orchestrator.suite import DEFAULT_TOLERANCE
+
+    if (folder is None) == (second is None):
+        raise UsageError("give two models, or a case and --in DIR")
+    cache = Cache()
+    try:
+        if folder is not None:
+            case = cases.find(cache, folder, first)
+        else:
+            ours, theirs = (own.bring(cache, own.parse(text)) for text in (first, str(second)))
+            fed = inputs.prepare(cache, ours, given, 32, seed=0)
+            usual = max(DEFAULT_TOLERANCE[model.artifact.precision] for model in (ours, theirs))
+            case = cases.Found(ours, theirs, fed, usual)
+        limit = case.tolerance if tolerance is None else tolerance
+        found = explanation.explain(cache, case.source, case.converted, case.given, limit)
+    except CaseFailure as failure:
+        raise UsageError(failure.message) from None
+    if out and found:
+        with out.open("wb") as file:
+            np.savez(file, allow_pickle=False, **found.smallest)
+    if as_json:
+        _print_json(report.as_object(found))
+    elif found is None:
+        _print(f"All answers agree within {limit:g}: there is nothing to explain.")
+    else:
+        _print(report.as_table(found))
+    if found:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
 def environment(
     folder: Annotated[Path, typer.Argument(help="Folder of a campaign.", metavar="DIR")],
     other: Annotated[

@@ -1,6 +1,8 @@
 """Do two models give the same answers? Asked of runners on this machine, each a process that ends with the question."""
 
 import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,16 +60,37 @@ def answers_of(cache: Cache, model: Own, given: Given) -> dict[str, NDArray[Any]
     """
     if model.source_framework == "tensorflow":
         return preparation.source_answers(cache, model.artifact, model.source_framework, given)
-    kind = _runner_of(model.artifact.format)
-    with ProcessLauncher().start(kind) as launched, RunnerClient(kind.name, launched.endpoint) as client:
-        for file in (model.artifact, given):
-            client.put_artifact(file.path, file.sha256)
-        session = api.Session(
-            artifact_sha256=model.artifact.sha256, format=model.artifact.format, device=kind.devices[0], threads=1
-        )
+    with _runner(model) as (client, session):
+        client.put_artifact(given.path, given.sha256)
         asked = api.StoredInputs(inputs_sha256=given.sha256, batch_size=model.fixed_batch or BATCH_SIZE)
         batches = list(client.predict(session, [asked], TIMEOUT_S))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+@contextmanager
+def asking(model: Own) -> Iterator[Callable[[Given, int], list[NDArray[Any]]]]:
+    """Has the model loaded once for many questions; each is inputs and their number, the answer its outputs in order.
+
+    Raises:
+        CaseFailure: as `verify`; also from a question.
+    """
+    with _runner(model) as (client, session), client.dialogue(session, TIMEOUT_S) as dialogue:
+
+        def ask(given: Given, samples: int) -> list[NDArray[Any]]:
+            client.put_artifact(given.path, given.sha256)
+            return dialogue.ask_stored(given.sha256, samples, model.fixed_batch or BATCH_SIZE)
+
+        yield ask
+
+
+@contextmanager
+def _runner(model: Own) -> Iterator[tuple[RunnerClient, api.Session]]:
+    """A runner on this machine that has the model."""
+    kind = _runner_of(model.artifact.format)
+    with ProcessLauncher().start(kind) as launched, RunnerClient(kind.name, launched.endpoint) as client:
+        client.put_artifact(model.artifact.path, model.artifact.sha256)
+        artifact, device = model.artifact, kind.devices[0]
+        yield client, api.Session(artifact_sha256=artifact.sha256, format=artifact.format, device=device, threads=1)
 
 
 def _runner_of(format_: str) -> RunnerKind:

@@ -93,6 +93,7 @@ def test_the_plan_is_pure() -> None:
         ("launch", ("campaign", "cli", "host", "report", "results", "plan")),
         ("robustness", ("campaign", "cli", "host", "report", "plan")),
         ("conversion", ("campaign", "cli", "client", "host", "launch", "report", "results", "plan")),
+        ("explanation", ("campaign", "cli", "host", "report", "plan")),
         ("own", ("campaign", "cli", "client", "host", "launch", "report", "results", "plan")),
         ("zoo", ("campaign", "cli", "client", "host", "launch", "report", "results", "plan")),
         ("datasets", ("campaign", "cli", "client", "host", "launch", "report", "results", "plan", "zoo")),

@@ -74,6 +74,23 @@ def torch_of_open_sizes() -> Any:
     return Encoder(), torch.randn(4, 6, 8)
 
 
+def keras_images() -> Any:
+    """A small Keras network as people make them for images, and some images."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    layers = [
+        keras.layers.Conv2D(4, 3, activation="relu"),
+        keras.layers.BatchNormalization(),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(6, 3),
+        keras.layers.Flatten(),
+        keras.layers.Dense(5, activation="softmax"),
+    ]
+    images = np.random.default_rng(0).random((8, 12, 12, 3), np.float32)
+    return keras.Sequential([keras.Input((12, 12, 3)), *layers]), images
+
+
 def dense_images() -> Any:
     """A torch module with weights enough that their size tells, and probabilities."""
     import torch
