@@ -50,7 +50,7 @@ def _reduced(model: Any, precision: str, calibration: str | None) -> tuple[Any, 
     if precision == "float16":
         return reduction.to_float16(model)
     if precision == "int8":
-        return reduction.to_int8(model, Path(calibration or ""))
+        return reduction.to_int8(model, calibration)
     return model, {}
 
 

@@ -25,7 +25,7 @@ def to_float16(model: Any) -> tuple[Any, dict[str, JSON]]:
     return reduced.model, {}
 
 
-def to_int8(model: Any, calibration: Path) -> tuple[Any, dict[str, JSON]]:
+def to_int8(model: Any, calibration: str | None) -> tuple[Any, dict[str, JSON]]:
     """Static quantisation: 8 bits for weights, per channel, and for values, in ranges that `calibration` spans.
 
     Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html, where this (QDQ, signed
@@ -33,18 +33,21 @@ def to_int8(model: Any, calibration: Path) -> tuple[Any, dict[str, JSON]]:
 
     Args:
         model: in float32.
-        calibration: .npz archive of inputs by the model's names, or of a single one.
+        calibration: path of an .npz archive of inputs by the model's names, or of a single one.
 
     Raises:
-        CaseFailure: (convert, refused) it holds no operator that can be quantised.
+        CaseFailure: (convert, refused) there is none; the model holds no operator that can be quantised.
     """
+    if calibration is None:
+        raise CaseFailure(Stage.CONVERT, Symptom.REFUSED, "int8 needs inputs to find its ranges with; give some")
+    given = calibration
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
         def __init__(self) -> None:
-            self._batches = _batches(model, calibration)
+            self._batches = _batches(model, given)
 
         def get_next(self) -> dict[str, Any] | None:
             return next(self._batches, None)
@@ -59,12 +62,10 @@ def to_int8(model: Any, calibration: Path) -> tuple[Any, dict[str, JSON]]:
     if not any(node.op_type == "DequantizeLinear" for node in inspection.nodes(quantised.graph)):
         message = "nothing in the model can be quantised; ask for another precision"
         raise CaseFailure(Stage.CONVERT, Symptom.REFUSED, message)
-    return quantised, {
-        "calibration_samples": sum(len(next(iter(each.values()))) for each in _batches(model, calibration))
-    }
+    return quantised, {"calibration_samples": sum(len(next(iter(each.values()))) for each in _batches(model, given))}
 
 
-def _batches(model: Any, calibration: Path) -> Iterator[dict[str, Any]]:
+def _batches(model: Any, calibration: str) -> Iterator[dict[str, Any]]:
     """The inputs as the model takes them: as many samples as its first axis says, one where that is open."""
     weights = {weight.name for weight in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]

@@ -54,9 +54,10 @@ class Told(Machine):
 
 
 def doctor(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    ours = {name: value for name, value in os.environ.items() if name != "PORTBENCH_REQUIRE_DOCKER"}
     return subprocess.run(
         [str(Path(sys.executable).with_name("portbench")), "doctor", *arguments],
-        env=os.environ | settings,
+        env=ours | settings,
         capture_output=True,
         text=True,
         check=False,
@@ -110,7 +111,7 @@ def test_a_problem_ends_with_exit_code_1_and_a_remedy(tmp_path: Path) -> None:
     assert ended.returncode == 1, ended.stderr
     assert "problem   far/null" in ended.stdout
     assert "problem   cache" in ended.stdout
-    assert "set PORTBENCH_CACHE to a folder that can be written" in ended.stdout
+    assert "set PORTBENCH_CACHE to a folder that can be written" in " ".join(ended.stdout.split())
 
 
 def test_a_check_that_raises_is_a_finding() -> None:
