@@ -84,12 +84,20 @@ def contents(path: Path) -> dict[str, memoryview]:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """The model in a file, beside those that its tensors name, for runtimes that take nothing else."""
+    """The model in a file, beside those that its tensors name, for runtimes that take nothing else.
+
+    Raises:
+        Failure: load, unavailable: there is no room for them.
+    """
     if not is_packed(path):
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
-        archives.unpack(path, Path(folder))
+        try:
+            archives.unpack(path, Path(folder))
+        except OSError as error:
+            message = f"the model's files do not fit into the runner's temporary folder ({error.strerror})"
+            raise Failure("load", "unavailable", f"{message}; choose onnxruntime, or another launcher") from error
         yield Path(folder) / archives.ONNX_MODEL
 
 
