@@ -20,6 +20,8 @@ from orchestrator.report.encoding import make_printable
 from orchestrator.report.units import literal
 
 if TYPE_CHECKING:
+    from orchestrator.artifacts import Cache
+    from orchestrator.explanation.cases import Found
     from orchestrator.inventory import Inventory
     from orchestrator.launch import Launcher
     from orchestrator.own.suites import Brought
@@ -74,6 +76,10 @@ ModelArgument = Annotated[
         help="An .onnx, .keras or .pt2 file, an .mlpackage or a SavedModel folder, or package.module:function.",
         metavar="MODEL",
     ),
+]
+InputOption = Annotated[
+    Path | None,
+    typer.Option("--input", help="An .npz archive of inputs by name. Default: the function's, or made-up ones."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -158,10 +164,7 @@ def bench(
     runtime: Annotated[str, typer.Option(help="Runtimes, with commas between. Default: all that fit.")] = "",
     device: Annotated[str, typer.Option(help="What executes it: cpu, cuda:0, ...")] = "cpu",
     batch: Annotated[str, typer.Option(help="Batch sizes, with commas between. Default: 1,8,32.")] = "",
-    given: Annotated[
-        Path | None,
-        typer.Option("--input", help="An .npz archive of inputs by name. Default: the function's, or made-up ones."),
-    ] = None,
+    given: InputOption = None,
     axis: Annotated[
         list[str] | None,
         typer.Option(help="NAME=SIZE of an axis that the model leaves open; may be repeated."),
@@ -366,10 +369,7 @@ def convert(
     model: ModelArgument,
     to: Annotated[str, typer.Option(help="Formats, with commas between.")] = "onnx,coreml",
     precision: Annotated[str, typer.Option(help="Precisions, with commas between.")] = "float32",
-    given: Annotated[
-        Path | None,
-        typer.Option("--input", help="An .npz archive of inputs to calibrate int8 with. Default: as bench."),
-    ] = None,
+    given: InputOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the files.", metavar="DIR")] = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -399,13 +399,10 @@ def convert(
 def verify(
     first: Annotated[str, typer.Argument(help="The model that is right, as for `convert`.", metavar="A")],
     second: Annotated[str, typer.Argument(help="The model that is held against it.", metavar="B")],
-    given: Annotated[
-        Path | None,
-        typer.Option("--input", help="An .npz archive of inputs by name. Default: A's function's, or made-up ones."),
-    ] = None,
+    given: InputOption = None,
     samples: Annotated[int, typer.Option(min=1, help="How many inputs are made up.")] = 32,
     tolerance: Annotated[
-        float | None, typer.Option(min=0, help="Largest error that agrees. Default: 1e-4, with float16 1e-2.")
+        float | None, typer.Option(min=0, help="Largest error that agrees. Default: 1e-4, with float16 or int8 1e-2.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -418,7 +415,6 @@ def verify(
     from orchestrator.errors import CaseFailure
     from orchestrator.own import inputs
     from orchestrator.report import agreement as report
-    from orchestrator.suite import DEFAULT_TOLERANCE
 
     references, cache = [own.parse(text) for text in (first, second)], Cache()
     try:
@@ -428,7 +424,7 @@ def verify(
     except CaseFailure as failure:
         raise UsageError(failure.message) from None
     if tolerance is None:
-        tolerance = max(DEFAULT_TOLERANCE[model.artifact.precision] for model in (ours, theirs))
+        tolerance = verification.usual_tolerance(ours, theirs)
     if as_json:
         _print_json(report.as_object(found, tolerance, fed.name))
     else:
@@ -444,9 +440,7 @@ def explain(
     folder: Annotated[
         Path | None, typer.Option("--in", help="Folder of a campaign. CASE: model/source framework/format/precision.")
     ] = None,
-    given: Annotated[
-        Path | None, typer.Option("--input", help="An .npz archive of inputs by name. Default: as `verify`.")
-    ] = None,
+    given: InputOption = None,
     tolerance: Annotated[
         float | None, typer.Option(min=0, help="Largest error that agrees. Default: as `verify`, or the suite's.")
     ] = None,
@@ -461,25 +455,14 @@ def explain(
     """
     import numpy as np
 
-    from orchestrator import explanation, own
+    from orchestrator import explanation
     from orchestrator.artifacts import Cache
     from orchestrator.errors import CaseFailure
-    from orchestrator.explanation import cases
-    from orchestrator.own import inputs
     from orchestrator.report import explanation as report
-    from orchestrator.suite import DEFAULT_TOLERANCE
 
-    if (folder is None) == (second is None):
-        raise UsageError("give two models, or a case and --in DIR")
     cache = Cache()
     try:
-        if folder is not None:
-            case = cases.find(cache, folder, first)
-        else:
-            ours, theirs = (own.bring(cache, own.parse(text)) for text in (first, str(second)))
-            fed = inputs.prepare(cache, ours, given, 32, seed=0)
-            usual = max(DEFAULT_TOLERANCE[model.artifact.precision] for model in (ours, theirs))
-            case = cases.Found(ours, theirs, fed, usual)
+        case = _to_explain(cache, first, second, folder, given)
         limit = case.tolerance if tolerance is None else tolerance
         found = explanation.explain(cache, case.source, case.converted, case.given, limit)
     except CaseFailure as failure:
@@ -495,6 +478,23 @@ def explain(
         _print(report.as_table(found))
     if found:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _to_explain(cache: "Cache", first: str, second: str | None, folder: Path | None, given: Path | None) -> "Found":
+    """Raises UsageError, or CaseFailure of a model that cannot be had."""
+    from orchestrator import own, verification
+    from orchestrator.explanation import cases
+    from orchestrator.own import inputs
+
+    if (folder is None) == (second is None):
+        raise UsageError("give two models, or a case and --in DIR")
+    if folder is not None:
+        if given:
+            raise UsageError("--input: a case has its own inputs; leave it out, or give two models")
+        return cases.find(cache, folder, first)
+    ours, theirs = (own.bring(cache, own.parse(text)) for text in (first, str(second)))
+    fed = inputs.prepare(cache, ours, given, 32, seed=0)
+    return cases.Found(ours, theirs, fed, verification.usual_tolerance(ours, theirs))
 
 
 @app.command()

@@ -18,6 +18,7 @@ from orchestrator.launch.process import ProcessLauncher
 from orchestrator.own import Own
 from orchestrator.own.inputs import Given
 from orchestrator.runtimes import RUNNERS, RunnerKind
+from orchestrator.suite import DEFAULT_TOLERANCE
 from runner_api.v1 import runner_pb2 as api
 
 BATCH_SIZE = 100
@@ -50,6 +51,12 @@ def verify(cache: Cache, first: Own, second: Own, given: Given) -> list[Agreemen
         Agreement(ours, theirs, expected[ours].shape[1:], _compared(expected[ours], answers[theirs], given))
         for ours, theirs in zip(expected, answers, strict=True)
     ]
+
+
+def usual_tolerance(*models: Own) -> float:
+    """Of the largest error: a suite's default for the smallest precision, for integers that of float16."""
+    known = DEFAULT_TOLERANCE
+    return max(min(known[model.artifact.precision], known["float16"]) for model in models)
 
 
 def answers_of(cache: Cache, model: Own, given: Given) -> dict[str, NDArray[Any]]:

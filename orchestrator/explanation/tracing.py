@@ -4,7 +4,6 @@ Of a Keras or PyTorch model the values are written at once. An ONNX model or an 
 runtime is asked for them as for any other.
 """
 
-import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,11 +15,9 @@ from orchestrator.artifacts import JSON, pack_directory
 from orchestrator.inspection import onnx as inspection
 from runner_api.v1 import archives
 
-_MOST_VALUES = 2000
-
 
 def trace_keras(*, source: str, inputs: str, target: str) -> dict[str, JSON]:
-    """Writes each layer's output, of models in the model too, in the order of execution, to the archive `target`."""
+    """Writes each layer's output, of a model in the model only its own, to the archive `target`, in their order."""
     import keras
 
     from orchestrator.zoo import keras_source
@@ -67,14 +64,14 @@ def trace_pytorch(*, source: str, inputs: str, target: str) -> dict[str, JSON]:
 
 
 def _written(target: str, found: Iterable[tuple[str, str, Any]]) -> dict[str, JSON]:
-    kept = list(found)[:_MOST_VALUES]
+    kept = list(found)
     with Path(target).open("wb") as file:
         np.savez(file, **{str(place): value for place, (_, _, value) in enumerate(kept)})
     return {"values": [{"name": name, "operator": operator} for name, operator, _ in kept]}
 
 
 def expose_onnx(*, source: str, target: str) -> dict[str, JSON]:
-    """The model with all that its nodes give as outputs, its own first; `values` are those that were added."""
+    """The model with all that its nodes give as outputs, its own first; `values` are those with a fraction."""
     import onnx
 
     with inspection.unpacked(Path(source)) as file:
@@ -87,11 +84,11 @@ def expose_onnx(*, source: str, target: str) -> dict[str, JSON]:
         for name in node.output:
             kind = known[name].type.tensor_type.elem_type if name in known else onnx.TensorProto.UNDEFINED
             if kind in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16):
-                values.append({"name": name, "operator": node.op_type, "node": node.name})
+                values.append({"name": name, "operator": node.op_type})
                 if name not in own:
                     model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, None))
     Path(target).write_bytes(model.SerializeToString())
-    return {"values": values[:_MOST_VALUES]}
+    return {"values": values}
 
 
 def expose_coreml(*, source: str, target: str) -> dict[str, JSON]:
@@ -114,7 +111,5 @@ def expose_coreml(*, source: str, target: str) -> dict[str, JSON]:
                     if output.name not in block.outputs:
                         block.outputs.append(output.name)
         path.write_bytes(specification.SerializeToString())
-        packed = Path(folder).with_suffix(".zip")
-        pack_directory(Path(folder), packed)
-        shutil.move(packed, target)
-    return {"values": values[:_MOST_VALUES]}
+        pack_directory(Path(folder), Path(target))
+    return {"values": values}

@@ -113,8 +113,9 @@ def tensor(name: str, dtype: str, shape: Iterable[int | str | None]) -> dict[str
 
 
 def precision_of(dtypes: Iterable[str]) -> str:
-    """Of weights of these types: the smaller of two with a fraction that hold any."""
-    return "float16" if "float16" in set(dtypes) else "float32"
+    """Of weights of these types: the smallest that holds any; whole numbers of 8 bits stand for quantised ones."""
+    found = set(dtypes)
+    return "int8" if found & {"int8", "uint8"} else "float16" if "float16" in found else "float32"
 
 
 def refused(artifact: Path, found: str) -> CaseFailure:

@@ -50,9 +50,7 @@ def as_table(found: Explanation) -> RenderableType:
     """The values held against each other, the first beyond the tolerance marked; below, what to look at."""
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in _HEADINGS:
-        table.add_column(
-            heading, justify="right" if "error" in heading or heading == "relative" else "left", overflow="fold"
-        )
+        table.add_column(heading, justify="right" if heading in _FIGURES else "left", overflow="fold")
     for match in found.matches:
         table.add_row(*map(Text, _cells(match, match is found.first)), style="bold red" if match is found.first else "")
     return Group(table, Text("\n".join(_sentences(found))))
