@@ -16,14 +16,24 @@ Reference: TypeAlias = Callable[[], int]
 """Computes the reference on the cores in use; gives its time in nanoseconds."""
 
 _REPEATS = 5
+_RECALLS = 2
+"""After an inference of LeNet-5 on 256 images the first reference took 21 to 42 % longer than the third (5 %
+quantiles), the second 1 to 5 %: taken for a neighbour, that left such cases without a quiet moment."""
 
 _compute = partial(sum, range(500))  # about 5 us
-_recall = partial(sum, range(100))  # brings code and branch predictors back after an inference, untimed
 
 
 def reference_ns() -> int:
-    """Time of one reference computation on the core of the calling thread."""
-    _recall()
+    """Time of one reference computation on the core of the calling thread.
+
+    The first ones bring back what an inference drove out of the caches and are no measure of the core's speed.
+    """
+    for _ in range(_RECALLS):
+        _timed_ns()
+    return _timed_ns()
+
+
+def _timed_ns() -> int:
     begun = perf_counter_ns()
     _compute()
     return perf_counter_ns() - begun

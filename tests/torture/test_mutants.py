@@ -1,4 +1,4 @@
-"""Mutated artifacts of every format, put, measured and asked on its runner: each ends as a result or as a row."""
+"""Mutated artifacts of every format, put, measured and asked on its runners: each ends as a result or as a row."""
 
 import hashlib
 from collections import Counter
@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 
 from orchestrator.errors import CaseFailure, Symptom
+from orchestrator.runtimes import FORMATS, RUNNERS, RunnerKind
 from runner_api.v1 import runner_pb2 as api
 from tests.conftest import SEED
 from tests.runners import models
 from tests.runners.runner import Runner, running
 from tests.torture.mutants import mutants
 
-RUNTIMES = {
-    "known": "known",
-    "onnx": "onnxruntime",
-    "pt2": "pytorch",
-    "keras": "keras",
-    "coreml": "coreml-reference",
-}
+KINDS = [kind for kind in RUNNERS.values() if kind.devices == ("cpu",) and kind.formats != FORMATS]
+FULL = 500
+FEW = {"pytorch": 4, "keras": 3, "coreml-reference": 3}
+"""Where a worker imports for seconds; of the others a tenth."""
+
 SHORTEST = api.StopRule(min_samples=1, max_time_ns=1, max_warmup_ns=1)
 TIMEOUT_S = 120
 PREDICTED = 5
@@ -29,24 +28,27 @@ PREDICTED = 5
 
 
 @pytest.mark.parametrize(
-    ("form", "count"),
+    ("kind", "count"),
     [
-        *(("known", 50), ("onnx", 50)),
-        *(("pt2", 4), ("keras", 3), ("coreml", 3)),  # a worker of these imports for seconds
-        *(pytest.param(form, 500, marks=[pytest.mark.torture, pytest.mark.timeout(0)]) for form in RUNTIMES),
+        *(pytest.param(kind, FEW.get(kind.runtime, FULL // 10), id=kind.runtime) for kind in KINDS),
+        *(
+            pytest.param(kind, FULL, id=f"{kind.runtime}-full", marks=[pytest.mark.torture, pytest.mark.timeout(0)])
+            for kind in KINDS
+        ),
     ],
 )
-def test_a_mutated_artifact_is_a_result_or_a_row(form: str, count: int, tmp_path: Path) -> None:
+def test_a_mutated_artifact_is_a_result_or_a_row(kind: RunnerKind, count: int, tmp_path: Path) -> None:
+    (form,) = kind.formats
     artifact = _artifact(form, tmp_path)
     endings: Counter[str] = Counter()
-    with running(RUNTIMES[form], own_folders=True) as runner:
+    with running(kind.runtime, own_folders=True) as runner:
         put = {runner.put(artifact)}
         _measure(runner, artifact, form)
         beside = _beside_the_store(runner)
         for number, (done, mutant) in enumerate(mutants(artifact, f"{SEED}-{form}", count)):
             put.add(runner.put(mutant))
             told = [_ending(_measure, runner, mutant, form)]
-            if number % PREDICTED == 0 or form == "coreml":
+            if number % PREDICTED == 0 or not kind.measures:
                 told.append(_ending(_predict, runner, mutant, form))
             assert runner.process.poll() is None, f"the runner ended after {done}"
             assert _beside_the_store(runner) == beside, done
@@ -57,7 +59,7 @@ def test_a_mutated_artifact_is_a_result_or_a_row(form: str, count: int, tmp_path
         assert set(stored) >= put
         for name, path in stored.items():
             assert path.is_dir() or hashlib.sha256(path.read_bytes()).hexdigest() == name
-    print(f"{form}: {count} mutants of seed {SEED}: {dict(sorted(endings.items()))}")
+    print(f"{kind.runtime}: {count} mutants of {form}, seed {SEED}: {dict(sorted(endings.items()))}")
 
 
 def _artifact(form: str, folder: Path) -> bytes:
