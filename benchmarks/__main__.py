@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import artifacts, crowd, hosts, page, queries, scale, trials
+from benchmarks import artifacts, comparisons, crowd, hosts, page, queries, scale, trials
 from benchmarks.machine import description
 
 BENCHMARKS = {
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "page": page.run,
     "hosts": hosts.run,
     "crowd": crowd.run,
+    "comparisons": comparisons.run,
 }
 
 

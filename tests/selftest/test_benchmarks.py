@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import benchmarks.__main__ as command
-from benchmarks import artifacts, page, scale
+from benchmarks import artifacts, comparisons, page, scale
 from benchmarks.browser import chromium
 
 
@@ -31,3 +31,10 @@ def test_figures_come_with_the_machine(
     assert figures["scale"]["plan"]["trials"] == 200
     assert (figures["scale"]["report"]["trials"], figures["scale"]["report"]["cases"]) == (20, 4)
     assert "page" not in figures or figures["page"]["interactive_s"] > 0
+
+
+def test_what_compare_says_of_campaigns_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(scale, "FINISHED_TRIALS", 20)
+    figures = comparisons.judge([scale.write_campaign(tmp_path / name) for name in ("one", "other")])
+    assert (figures["alike"], figures["alike_share"], figures["alike_ok"]) == ({"no-difference": 8}, 1.0, True)
+    assert (figures["slowed"], figures["slowed_share"], figures["slowed_ok"]) == ({"worse": 8}, 1.0, True)
