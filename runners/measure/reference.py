@@ -17,28 +17,31 @@ Reference: TypeAlias = Callable[[], int]
 
 _REPEATS = 5
 _RECALLS = 2
-"""After an inference of LeNet-5 on 256 images the first reference took 21 to 42 % longer than the third (5 %
-quantiles), the second 1 to 5 %: taken for a neighbour, that left such cases without a quiet moment."""
+"""After an inference of LeNet-5 on 256 images the first computation took 26 to 42 % longer than the third (5 %
+quantiles, busy machine), the second 1 to 5 %: taken for a neighbour, that left such cases without a quiet moment."""
 
 _compute = partial(sum, range(500))  # about 5 us
 
 
 def reference_ns() -> int:
-    """Time of one reference computation on the core of the calling thread.
+    """Time of one reference computation on the core of the calling thread."""
+    _recall()
+    return _timed_ns()
 
-    The first ones bring back what an inference drove out of the caches and are no measure of the core's speed.
-    """
+
+def median_reference_ns() -> int:
+    """The median of five: beside a long block their time does not count, and a single one is a rough guess."""
+    _recall()
+    return sorted(_timed_ns() for _ in range(_REPEATS))[_REPEATS // 2]
+
+
+def _recall() -> None:
+    """Brings back what an inference drove out of the caches; its time tells nothing of the core's speed."""
     for _ in range(_RECALLS):
         _timed_ns()
-    return _timed_ns()
 
 
 def _timed_ns() -> int:
     begun = perf_counter_ns()
     _compute()
     return perf_counter_ns() - begun
-
-
-def median_reference_ns() -> int:
-    """The median of five: beside a long block their time does not count, and a single one is a rough guess."""
-    return sorted(reference_ns() for _ in range(_REPEATS))[_REPEATS // 2]
