@@ -1,7 +1,8 @@
 """One host's part of a campaign: its runners, the checks of their answers, and its trials, one after the other."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from orchestrator.progress import Narrator
 from orchestrator.recorder import Recorder
 from orchestrator.results.interference import host_best_ns, own_best_ns
 from orchestrator.results.schema import AttackSection, CheckSection, Identity
+from orchestrator.results.selection import Name, reference_of
 from orchestrator.robustness.chunks import forget
 from orchestrator.robustness.crafted import Attacked, Source
 from orchestrator.robustness.replay import Replayer, attack_section
@@ -90,7 +92,7 @@ class HostRun:
         self._replays = [replay for replay in plan.replays if replay.place.host == host.name]
         self._cases = tuple(case for case in plan.cases if case.host == host.name)
         self._runners: dict[str, Upkeep] = {}
-        self._references_ns: list[float] = []
+        self._references_ns: dict[Name, list[float]] = defaultdict(list)
         self._stopped = threading.Event()
 
     def execute(self) -> None:
@@ -281,28 +283,25 @@ class HostRun:
     def _trial(self, trial: Trial, prepared: Prepared, runner: LiveRunner) -> dict[str, Any]:
         runner.ship(prepared.artifact, prepared.source.inputs)
         alone = trial.case.threads == 1
+        references_ns = self._references_ns[reference_of(runner.description.versions)]
         request = translation.measure_request(
             trial,
             self._suite,
             prepared.artifact.sha256,
             prepared.source.inputs.sha256,
-            self._reference_best_ns() if alone else 0.0,
+            _best_ns(references_ns) if alone else 0.0,
         )
         result = runner.client.measure(request)
         own = list(result.timing.references_ns)
-        self._references_ns += own if alone else []
+        references_ns += own if alone else []
         try:
-            best_ns = self._reference_best_ns() if alone or not own else own_best_ns(np.array(own, float))
+            best_ns = _best_ns(references_ns) if alone or not own else own_best_ns(np.array(own, float))
             return {"status": "ok"} | translation.fields(result, request, best_ns)
         except ValidationError as error:
             detail = error.errors(include_url=False)[0]["msg"]
             raise CaseFailure(
                 Stage.MEASURE, Symptom.CRASH, f"the runner {runner.client.name} sent a result with a mistake: {detail}"
             ) from None
-
-    def _reference_best_ns(self) -> float:
-        """The host's best reference so far in this campaign, 0 before the first trial."""
-        return host_best_ns(np.array(self._references_ns, float)) if self._references_ns else 0.0
 
     def _find(self, artifact: ArtifactName, runner: str) -> tuple[Prepared, LiveRunner] | CaseFailure:
         """What is needed to execute the artifact on the runner now, or why it cannot be had."""
@@ -351,6 +350,11 @@ def _told_apart_by(runner: LiveRunner) -> dict[str, Any]:
         "image_digest": runner.launched.image_digest,
         "software": runner.software,
     }
+
+
+def _best_ns(references_ns: Sequence[float]) -> float:
+    """The host's best so far in this campaign, 0 before the first trial."""
+    return host_best_ns(np.array(references_ns, float)) if references_ns else 0.0
 
 
 def _verdict(check: CheckSection) -> dict[str, Any]:

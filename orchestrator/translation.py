@@ -73,7 +73,7 @@ def _timing_section(result: api.TrialResult, request: api.MeasureRequest, refere
     timing, phases = result.timing, result.phases
     arrays = (timing.samples_ns, timing.references_ns, timing.waits_ns)
     samples_ns, references_ns, waits_ns = (np.array(values, np.float64) for values in arrays)
-    judged = interference.judge(
+    undisturbed = interference.undisturbed(
         samples_ns, np.array(timing.block_samples, np.int64), references_ns, waits_ns, reference_best_ns
     )
     return TimingSection(
@@ -88,7 +88,7 @@ def _timing_section(result: api.TrialResult, request: api.MeasureRequest, refere
         references_ns=tuple(timing.references_ns),
         reference_best_ns=reference_best_ns,
         waits_ns=tuple(timing.waits_ns),
-        undisturbed=tuple(judged.undisturbed.tolist()),
+        undisturbed=tuple(undisturbed.tolist()),
         stopped_by=timing.stopped_by,
         unmet=tuple(timing.unmet),
         stable=not timing.unmet,

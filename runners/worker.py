@@ -37,10 +37,11 @@ def main() -> None:
 def describe(channel: Channel, job: dict[str, Any]) -> None:
     """What only the framework knows of this runner."""
     adapter = trial.import_runtime(job["runtime"])
-    from runners import arrays  # as where a trial imports it: after the framework
+    from runners import arrays  # as where a trial imports them: after the framework
+    from runners.measure import reference
 
     described = {
-        "versions": adapter.versions() | arrays.versions(),
+        "versions": adapter.versions() | arrays.versions() | reference.versions(),
         "devices": adapter.devices(),
         "formats": adapter.FORMATS,
     }

@@ -22,7 +22,7 @@ def noise(machine: Machine) -> Finding:
     """Times something of known length, for the references around its blocks."""
     with scratch.folder() as folder:
         measured = machine.place.time(subjects.known(folder, allocate_bytes=_ALLOCATED_BYTES), _RULE)
-    (judged,) = processes.judged([measured], processes.best_ns([measured]))
+    (judged,) = processes.judged([measured], processes.pace([measured]))
     return evaluate(judged)
 
 

@@ -25,6 +25,7 @@ _STYLES = {Judgement.WORSE: "bold red", Judgement.BETTER: "green", Judgement.NOT
 _FIGURES = (TIME, "status", "memory", "size", "accuracy", "agreement", "max_abs_error", "mean_abs_error", ATTACKS)
 _RATIOS = (TIME, "memory", "size", "max_abs_error", "mean_abs_error")
 _COLUMNS = {"format/runtime": 26, "base": 8, "other": 8, "ratio (95 %)": 12, "verdict": 14, "also": 26}
+_LEAST_DRIFT = 0.005
 _LEGEND = (
     "base, other: medians of trials, interference taken out. ratio: other over base, above 1 is slower. A difference "
     "is significant after Holm's correction for the number of cases and, but for shares, beyond the threshold."
@@ -55,6 +56,7 @@ def _case_as_object(case: CaseComparison) -> dict[str, Any]:
         "reason": time.reason,
         "base_median_ns": time.base,
         "median_ns": time.other,
+        "host_drift": case.drift,
         "changed": dict(case.changed),
         **{name: asdict(case.figures[name]) if name in case.figures else None for name in _FIGURES[1:-1]},
         ATTACKS: {name: asdict(finding) for name, finding in case.attacks.items()},
@@ -111,6 +113,7 @@ def _sentences(cases: tuple[CaseComparison, ...], many_threads: bool) -> Iterato
         found = _distinct(cases, figure)
         if figure == TIME:
             yield Text(_about_time(found, many_threads), overflow="fold")
+            yield from (Text(words, overflow="fold") for words in _about_pace(cases))
         elif any(finding.verdict in (Judgement.WORSE, Judgement.BETTER) for _, finding in found):
             yield Text(_about(figure, found, many_threads), overflow="fold")
         elif any(finding.verdict is Judgement.NO_DIFFERENCE for _, finding in found):
@@ -138,6 +141,15 @@ def _about_time(found: _Found, many_threads: bool) -> str:
     if alike := _those(compared, Judgement.NO_DIFFERENCE):
         parts.append(f"no difference is shown in {len(alike)}")
     return "; ".join(parts) + (f". {_cases(left).capitalize()} cannot be compared in time." if left else ".")
+
+
+def _about_pace(cases: tuple[CaseComparison, ...]) -> Iterator[str]:
+    """Of each host, where it was taken out."""
+    drifts = dict.fromkeys((case.case.host, case.drift) for case in cases if case.drift is not None)
+    for host, drift in drifts:
+        if drift is not None and abs(drift - 1) >= _LEAST_DRIFT:
+            changed = f"{_percent(abs(drift - 1))} {'more' if drift > 1 else 'less'} time"
+            yield units.literal(f"The host {host} by itself took {changed} than for the base, taken out of the ratios.")
 
 
 def _about(figure: str, found: _Found, many_threads: bool) -> str:

@@ -58,6 +58,7 @@ def _entry_as_object(entry: Entry) -> dict[str, Any]:
         "ratio_to_first": ratio and ratio.value,
         "ratio_to_first_low": ratio and ratio.low,
         "ratio_to_first_high": ratio and ratio.high,
+        "host_drift": entry.drift,
         "changed": dict(entry.changed),
     }
 

@@ -228,7 +228,7 @@ def _time(claim: Claim, network: _Network) -> Iterator[_Found]:
             by_place.setdefault(name_of(case.summary, without=("batch_size",)), []).append(case)
     for cases in by_place.values():
         case = min(cases, key=_away_from_the_studys_batch)
-        found = findings.of_time(sources[_setting(case)], case, statistics.DEFAULT_THRESHOLD, None)
+        found = findings.of_time(sources[_setting(case)], case, statistics.DEFAULT_THRESHOLD)
         yield case.summary, found, network.published.time_ratio(claim.format)
 
 

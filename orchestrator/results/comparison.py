@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.results import findings, scoring
+from orchestrator.results.drift import drifts
 from orchestrator.results.findings import Finding, Judgement
 from orchestrator.results.pairs import Condition, Pair, changes, name_of, pairs
 from orchestrator.results.selection import Name
@@ -33,13 +34,14 @@ class CaseComparison:
 
     `changed`: the conditions that are not the same, in words. `figures`: `time` and, unless neither side has it,
     `status`, `memory`, `size`, `accuracy`, `agreement`, `max_abs_error`, `mean_abs_error`. `attacks`: by name those
-    that both sides were under.
+    that both sides were under. `drift`: from `drift.drifts`, where it was taken out of the time.
     """
 
     case: CaseSummary
     changed: Mapping[Condition, str]
     figures: Mapping[str, Finding]
     attacks: Mapping[str, Finding] = field(default_factory=dict)
+    drift: float | None = None
 
     def findings(self) -> Iterator[tuple[str, Name, Finding]]:
         """All of them: the figure's name, that of attacks for each of those; what it is a figure of; the finding."""
@@ -80,14 +82,14 @@ def compare(
         across: conditions that are meant to differ. Where another one does, nothing but the status is compared.
     """
     paired = pairs(base, other)
-    cases = [_case(pair, threshold, across) for pair in paired]
+    cases = [_case(pair, threshold, across, drift) for pair, drift in zip(paired, drifts(paired), strict=True)]
     shared = sum(pair.base is not None and pair.other is not None for pair in paired)
     adjusted = _adjusted(cases)
     declared = tuple(condition for condition in Condition if condition in across)
     return Comparison(threshold, declared, shared, tuple(_corrected(case, adjusted) for case in cases))
 
 
-def _case(pair: Pair, threshold: float, across: Collection[Condition]) -> CaseComparison:
+def _case(pair: Pair, threshold: float, across: Collection[Condition], drift: float | None) -> CaseComparison:
     """With p-values as if it were the only one."""
     base, other = pair.base, pair.other
     if base is None or other is None:
@@ -97,7 +99,7 @@ def _case(pair: Pair, threshold: float, across: Collection[Condition]) -> CaseCo
     undeclared = [f"{condition} differs, {words}" for condition, words in changed.items() if condition not in across]
     obstacle = "; ".join(undeclared) or None
     figures = {
-        TIME: findings.of_time(base, other, threshold, obstacle),
+        TIME: findings.of_time(base, other, threshold, obstacle, drift),
         "status": findings.of_status(base.summary, other.summary),
         "memory": findings.of_memory(base, other, threshold, obstacle),
         "size": findings.of_size(base.summary, other.summary, threshold, obstacle),
@@ -108,7 +110,8 @@ def _case(pair: Pair, threshold: float, across: Collection[Condition]) -> CaseCo
     theirs = {str(row.attack): row for row in other.attacks}
     ours = {str(row.attack): row for row in base.attacks}
     attacks = {name: findings.of_attack(row, theirs[name], obstacle) for name, row in ours.items() if name in theirs}
-    return CaseComparison(pair.named, changed, {name: found for name, found in figures.items() if found}, attacks)
+    told = {name: found for name, found in figures.items() if found}
+    return CaseComparison(pair.named, changed, told, attacks, drift if told[TIME].change is not None else None)
 
 
 _Adjusted = Mapping[str, Mapping[Name, float]]

@@ -54,10 +54,10 @@ _OF_RATIO = {
 class Finding:
     """A figure in both campaigns.
 
-    `change` is the other's over the base's for time, memory, size and errors (null where the base's is 0), the other's
-    share less the base's for accuracy, agreement and attacks, null for the status; `low` and `high` are the ends of
-    its 95 % interval, or for memory the smallest and largest ratio of two trials. `p_value` is null where nothing is
-    left to chance.
+    `change` is the other's over the base's for time (at one pace of the host), memory, size and errors (null where the
+    base's is 0), the other's share less the base's for accuracy, agreement and attacks, null for the status; `low` and
+    `high` are the ends of its 95 % interval, or for memory the smallest and largest ratio of two trials. `p_value` is
+    null where nothing is left to chance.
     """
 
     verdict: Judgement
@@ -75,10 +75,13 @@ def not_comparable(reason: str, sides: Sides = (None, None)) -> Finding:
     return Finding(Judgement.NOT_COMPARABLE, reason, *sides)
 
 
-def of_time(base: Measured, other: Measured, threshold: float, obstacle: str | None) -> Finding:
+def of_time(
+    base: Measured, other: Measured, threshold: float, obstacle: str | None = None, drift: float | None = None
+) -> Finding:
     """The ratio of the medians, as seen on both sides where interference could not be taken out of one.
 
-    `obstacle` is what forbids comparing, if anything does.
+    `obstacle` is what forbids comparing, if anything does; `drift` how many times as long the host took for the other
+    by itself, where that is known.
     """
     as_seen = "as-seen" in (base.summary.median_basis, other.summary.median_basis)
     name = "median_as_seen_ns" if as_seen else "median_ns"
@@ -93,7 +96,7 @@ def of_time(base: Measured, other: Measured, threshold: float, obstacle: str | N
     )
     if reason:
         return not_comparable(reason, sides)
-    found = statistics.compare(other.trials, base.trials)
+    found = statistics.compare(other.trials, base.trials, drift or 1.0)
     finding = _of_ratio(found, sides, threshold, statistics.p_value(found))
     if as_seen and _may_be_neighbours(finding):
         reason = f"interference could not be taken out, and explains up to {MOST_BY_NEIGHBOURS:g}x"

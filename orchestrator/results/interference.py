@@ -2,8 +2,9 @@
 
 Between blocks of samples a trial computes references; how much slower than the host's best they are tells how much a
 neighbour slowed the core. Short blocks see quiet spells as they are: there the samples between two quiet references are
-kept and the others left out. A sample that outlasts quiet spells never is between two: there its time is regressed on
-the references' slow-down, and read at the slow-down of a quiet host. Measured in docs/interference.md.
+kept and the others left out, and told at the pace that was usual then, for a quiet host's clock wanders. A sample that
+outlasts quiet spells never is between two: there its time is regressed on the references' slow-down, and read at the
+slow-down of a quiet host. Measured in docs/interference.md.
 """
 
 import math
@@ -48,13 +49,32 @@ _KEPT_CASES = 32
 Basis = Literal["undisturbed", "adjusted", "as-seen"]
 
 
+@dataclass(frozen=True)
+class Pace:
+    """Reference times on a quiet host: its best one, from which disturbed ones are told, and a case's usual one.
+
+    Above the best a processor's clock wanders, by 2 to 4 % where it was seen, and with it everything computed. The
+    usual one is None where references do not tell how fast the case computes.
+    """
+
+    best_ns: float
+    usual_ns: float | None = None
+
+    @classmethod
+    def of(cls, references_ns: Floats, best_ns: float) -> "Pace":
+        """With the median of the undisturbed references of a case, if there are any."""
+        quiet_ns = references_ns[_near(references_ns, best_ns)]
+        return cls(best_ns, float(np.median(quiet_ns)) if len(quiet_ns) else None)
+
+
 @dataclass(frozen=True, eq=False)
 class TrialSamples:
     """The steady samples of one trial. Equal to itself only, so that what was made of it can be kept.
 
     `values_ns`: float64, shape (samples,), in order; `block_samples`: int64, shape (blocks,), each at least 1 and
     summing to samples; `undisturbed`: bool, shape (blocks,); `slowdowns`: float64, shape (blocks,), the references
-    around a block over the host's best; `shared_error`: standard error of the logarithm of the values that all trials
+    around a block over the host's best, those near it counting as 1; `paces`: float64, shape (blocks,), the references
+    around it over the case's usual one; `shared_error`: standard error of the logarithm of the values that all trials
     of the case have in common, with its sign.
     """
 
@@ -62,6 +82,7 @@ class TrialSamples:
     block_samples: Integers
     undisturbed: Booleans
     slowdowns: Floats
+    paces: Floats
     shared_error: float = 0.0
 
     @cached_property
@@ -79,10 +100,11 @@ class TrialSamples:
         return count > 0 and count >= min(MIN_UNDISTURBED_SAMPLES, len(self.values_ns) / 2)
 
     def quiet_part(self) -> "TrialSamples":
-        """Only its undisturbed blocks."""
+        """Only its undisturbed blocks, as they would be at the case's usual pace."""
         kept = self.block_samples[self.undisturbed]
-        slowdowns = self.slowdowns[self.undisturbed]
-        return TrialSamples(self.values_ns[self.undisturbed_mask()], kept, np.ones(len(kept), np.bool_), slowdowns)
+        values = self.values_ns[self.undisturbed_mask()] / np.repeat(self.paces[self.undisturbed], kept)
+        same = np.ones(len(kept))
+        return TrialSamples(values, kept, np.ones(len(kept), np.bool_), same, same)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,30 +141,52 @@ def host_best_ns(references_ns: Floats) -> float:
     return float(np.partition(references_ns, rank)[rank])
 
 
-def judge(
+def undisturbed(
     values_ns: Floats, block_samples: Integers, references_ns: Floats, waits_ns: Floats, best_ns: float
-) -> TrialSamples:
-    """A trial in the light of the host's best reference.
+) -> Booleans:
+    """Blocks that no neighbour disturbed: bool, shape (blocks,).
 
-    A block is undisturbed when the references on both its sides are within 5 % of the best and its threads waited for a
-    core less than 5 % of its time. Waiting is known, not guessed: it is taken off the samples of long blocks.
+    The references on both sides are within 5 % of the best and the threads waited for a core less than 5 % of the time.
 
     Args:
         values_ns: shape (samples,).
         block_samples: shape (blocks,).
         references_ns: shape (blocks + 1,).
         waits_ns: shape (blocks,), or (0,) where nobody knows.
-        best_ns: from `host_best_ns`; above 0.
+        best_ns: from `host_best_ns` or `own_best_ns`; above 0.
     """
-    blocks = len(block_samples)
-    waits_ns = waits_ns if len(waits_ns) else np.zeros(blocks)
-    durations_ns = _durations(values_ns, block_samples)
-    near_best = references_ns <= best_ns * (1 + UNDISTURBED_TOLERANCE)
-    waited = waits_ns > UNDISTURBED_TOLERANCE * durations_ns
-    slowdowns = np.where(near_best, 1.0, np.minimum(references_ns / best_ns, _HIGHEST_SLOWDOWN))
-    own_ns = values_ns - np.repeat(waits_ns / block_samples, block_samples) if _is_long(durations_ns) else values_ns
-    undisturbed = near_best[:-1] & near_best[1:] & ~waited
-    return TrialSamples(np.maximum(own_ns, 0.0), block_samples, undisturbed, (slowdowns[:-1] + slowdowns[1:]) / 2)
+    near_best = _near(references_ns, best_ns)
+    quiet: Booleans = near_best[:-1] & near_best[1:]
+    if len(waits_ns):
+        quiet &= waits_ns <= UNDISTURBED_TOLERANCE * _durations(values_ns, block_samples)
+    return quiet
+
+
+def judge(
+    values_ns: Floats, block_samples: Integers, references_ns: Floats, waits_ns: Floats, pace: Pace
+) -> TrialSamples:
+    """A trial in the light of its pace; the arrays as in `undisturbed`.
+
+    Waiting is known, not guessed: it is taken off the samples of long blocks.
+    """
+    quiet = undisturbed(values_ns, block_samples, references_ns, waits_ns, pace.best_ns)
+    own_ns = values_ns
+    if len(waits_ns) and _is_long(_durations(values_ns, block_samples)):
+        own_ns = np.maximum(values_ns - np.repeat(waits_ns / block_samples, block_samples), 0.0)
+    near_best = _near(references_ns, pace.best_ns)
+    slowdowns = np.where(near_best, 1.0, np.minimum(references_ns / pace.best_ns, _HIGHEST_SLOWDOWN))
+    paces = np.maximum(references_ns, pace.best_ns) / pace.usual_ns if pace.usual_ns else np.ones(len(references_ns))
+    return TrialSamples(own_ns, block_samples, quiet, _between(slowdowns), _between(paces))
+
+
+def _near(references_ns: Floats, best_ns: float) -> Booleans:
+    near: Booleans = references_ns <= best_ns * (1 + UNDISTURBED_TOLERANCE)
+    return near
+
+
+def _between(of_references: Floats) -> Floats:
+    """Of the blocks, from both sides."""
+    return (of_references[:-1] + of_references[1:]) / 2
 
 
 def own_best_ns(references_ns: Floats) -> float:
@@ -162,8 +206,9 @@ def own_best_ns(references_ns: Floats) -> float:
 def correct(trials: tuple[TrialSamples, ...]) -> Corrected:
     """Takes interference out of the trials of one case.
 
-    Short blocks: the undisturbed parts, of the trials that have enough of them, where at least half have. To leave out
-    a whole trial is no dropping of outliers: the references decide, never the samples. Long ones: adjusted.
+    Short blocks: the undisturbed parts at the case's usual pace, of the trials that have enough of them, where at least
+    half have. To leave out a whole trial is no dropping of outliers: the references decide, never the samples. Long
+    ones: adjusted.
     """
     if not trials or any(len(trial.values_ns) == 0 for trial in trials):
         return Corrected("as-seen", trials)

@@ -334,7 +334,10 @@ class Row(Identity):
     device_after: dict[str, JsonValue] | None = Field(
         default=None, description="the same after the steady phase; units are in the names"
     )
-    versions: dict[str, str] = Field(default={}, description="distribution -> version, of what did the work")
+    versions: dict[str, str] = Field(
+        default={},
+        description="distribution -> version, of what did the work; `python` with its build, `reference` of which kind",
+    )
 
     @model_validator(mode="after")
     def _sections(self) -> "Row":

@@ -1,7 +1,7 @@
 """Which rows of a campaign count: a resumed one may have found another image, another machine, or a runner at last."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.results.schema import Row
@@ -27,6 +27,11 @@ def case_of(row: Row) -> Name:
 def subject_of(row: Row) -> Name:
     """What exactly was executed and where; rows that differ in it are never pooled."""
     return (row.artifact_sha256, row.image_digest, row.software, row.host_fingerprint, row.isolation)
+
+
+def reference_of(versions: Mapping[str, str]) -> Name:
+    """What computed the references, by the versions of a row; times of others cannot be held against these."""
+    return (versions.get("python"), versions.get("reference"))
 
 
 def counting(rows: Iterable[Row]) -> list[Row]:

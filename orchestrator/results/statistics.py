@@ -81,6 +81,11 @@ class Estimate:
         low, high = (None if end is None else 1 / end for end in (self.high, self.low))
         return Estimate(1 / self.value, low, high, self.freedom)
 
+    def over(self, divisor: float) -> "Estimate":
+        """Divided by what is known, above 0."""
+        low, high = (None if end is None else end / divisor for end in (self.low, self.high))
+        return Estimate(self.value / divisor, low, high, self.freedom)
+
 
 class Verdict(StrEnum):
     """Outcome of a comparison."""
@@ -136,12 +141,19 @@ def ratio(case: Sequence[TrialSamples], baseline: Sequence[TrialSamples]) -> Est
     return _estimate(value, of_case - of_baseline, freedom)
 
 
-def compare(case: Sequence[TrialSamples], baseline: Sequence[TrialSamples]) -> Estimate:
-    """Their `ratio` with interference taken out of both sides where it can be, else as seen; never one of each."""
+def compare(case: Sequence[TrialSamples], baseline: Sequence[TrialSamples], drift: float = 1.0) -> Estimate:
+    """Their `ratio` with interference taken out of both sides where it can be, else as seen; never one of each.
+
+    Args:
+        case: as `ratio`'s.
+        baseline: likewise.
+        drift: of a baseline measured at another time, how many times as long its host took for the case by itself,
+            above 0; taken out with the interference.
+    """
     sides = correct(tuple(case)), correct(tuple(baseline))
     if any(side.basis == "as-seen" for side in sides):
         return ratio(case, baseline)
-    return ratio(sides[0].trials, sides[1].trials)
+    return ratio(sides[0].trials, sides[1].trials).over(drift)
 
 
 def decision(compared: Estimate, threshold: float = DEFAULT_THRESHOLD) -> Verdict:

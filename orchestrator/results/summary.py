@@ -14,10 +14,18 @@ from threadpoolctl import threadpool_limits
 from orchestrator.errors import Stage, Symptom
 from orchestrator.results import interference, making, statistics
 from orchestrator.results.attacks import AttackSummary, summarise_attacks, verdict
-from orchestrator.results.interference import Corrected, Floats, Integers, TrialSamples
+from orchestrator.results.interference import Corrected, Floats, Integers, Pace, TrialSamples
 from orchestrator.results.schema import CheckSection, MemorySection, Row, Status, TimingSection
 from orchestrator.results.scoring import Verdict
-from orchestrator.results.selection import Name, artifact_of, case_of, counting, place_of, subject_of
+from orchestrator.results.selection import (
+    Name,
+    artifact_of,
+    case_of,
+    counting,
+    place_of,
+    reference_of,
+    subject_of,
+)
 from orchestrator.runtimes import source_format, source_runtime
 
 _ONLY_CHECKED = "answers checked; neither time nor memory measured"
@@ -34,12 +42,13 @@ class CaseSummary:
     """What a campaign says about one case; a figure that does not apply or is not supported by the data is null.
 
     `runtime` is null for an artifact that no runner executed; `batch_size` and `threads` are null where a runner only
-    answered. `median_ns` is the median of what `median_basis` says: of the "undisturbed" samples, of samples "adjusted"
-    for the slow-down that references saw (where samples outlast quiet spells), or of all "as-seen"; its interval is the
-    95 % one. `ratio_to_source` compares the median with that of the source framework's own runtime on
-    the same machine, device, batch size and threads, above 1 when the case is slower. `peak_bytes` is the highest peak
-    of a phase, `device_peak_bytes` and `device_delta_bytes` are what such a row's `memory` calls so, each the median of
-    the memory trials. Shares lie between 0 and 1; `cpu_share` is CPU time per wall time.
+    answered. `median_ns` is the median of what `median_basis` says: of the "undisturbed" samples, each at the case's
+    usual pace, of samples "adjusted" for the slow-down that references saw (where samples outlast quiet spells), or of
+    all "as-seen"; its interval is the 95 % one. `ratio_to_source` compares the median with that of the source
+    framework's own runtime on the same machine, device, batch size and threads, above 1 when the case is slower.
+    `peak_bytes` is the highest peak of a phase, `device_peak_bytes` and `device_delta_bytes` are what such a row's
+    `memory` calls so, each the median of the memory trials. Shares lie between 0 and 1; `cpu_share` is CPU time per
+    wall time.
 
     `trained` says whether the network is better than always naming the most frequent class; if not, `accuracy` is null,
     for it would be no finding. `bytes_with_optimizer` is the source's size with the optimizer's state in it. `attacks`
@@ -118,8 +127,8 @@ class CaseSummary:
 class Measured:
     """A case's summary with what it was made of, for those who hold it against another campaign's.
 
-    `trials` are as `interference.judge` left them, `peaks_bytes` one per memory trial; `check` and `attacks` are rows,
-    `versions` those of what executed it. All is empty where nothing was executed.
+    `trials` are as `interference.judge` left them by their `pace`, `peaks_bytes` one per memory trial; `check` and
+    `attacks` are rows, `versions` those of what executed it. All is empty where nothing was executed.
     """
 
     summary: CaseSummary
@@ -128,6 +137,7 @@ class Measured:
     check: Row | None = None
     attacks: tuple[Row, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +163,7 @@ class _Group:
     attacks: list[Row] = field(default_factory=list)
     trials: list[TrialSamples] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
+    pace: Pace | None = None
     is_source: bool = False
 
     @property
@@ -234,7 +245,7 @@ def _measured(summary: CaseSummary, group: _Group | None) -> Measured:
     """`group` is None for what was not executed."""
     if group is None:
         return Measured(summary)
-    parts = tuple(group.trials), tuple(group.peaks_bytes), group.check, tuple(group.attacks), group.versions
+    parts = tuple(group.trials), tuple(group.peaks_bytes), group.check, tuple(group.attacks), group.versions, group.pace
     return Measured(summary, *parts)
 
 
@@ -313,19 +324,30 @@ def _mark_sources(groups: Iterable[_Group], artifacts: Iterable[Row]) -> None:
 
 def _mark_undisturbed(groups: Iterable[_Group]) -> None:
     """Fills in the groups' trials, judged by the best reference of each host or, with several threads, of the case."""
-    hosts: dict[str | None, list[_Group]] = defaultdict(list)
+    places: dict[Name, list[_Group]] = defaultdict(list)
     for group in groups:
         if group.timed:
-            hosts[group.first.host_fingerprint or group.first.host].append(group)
-    for on_host in hosts.values():
-        alone = [group for group in on_host if group.first.threads == 1]
-        best_ns = interference.host_best_ns(_references(alone)) if alone else 0.0
-        for group in on_host:
-            own = best_ns if group.first.threads == 1 else interference.own_best_ns(_references([group]))
+            host = group.first.host_fingerprint or group.first.host
+            of_case = () if group.first.threads == 1 else case_of(group.first)
+            places[host, *reference_of(group.versions), *of_case].append(group)
+    for of_place in places.values():
+        find_best = interference.host_best_ns if of_place[0].first.threads == 1 else interference.own_best_ns
+        best_ns = find_best(_references(of_place))
+        for group in of_place:
+            group.pace = pace = Pace.of(_references([group]), best_ns) if _follows(group) else Pace(best_ns)
             group.trials = [
-                interference.judge(timed.values_ns, timed.block_samples, timed.references_ns, timed.waits_ns, own)
+                interference.judge(timed.values_ns, timed.block_samples, timed.references_ns, timed.waits_ns, pace)
                 for timed in group.timed
             ]
+
+
+def _follows(group: _Group) -> bool:
+    """Whether the case computes at the pace of its references.
+
+    A device has a clock of its own; several threads slow each other's references, as their runtime has them spin; and
+    the references of rows that do not tell which it was had two speeds of their own.
+    """
+    return group.first.device == "cpu" and group.first.threads == 1 and None not in reference_of(group.versions)
 
 
 def _references(groups: Iterable[_Group]) -> Floats:

@@ -37,8 +37,8 @@ def check_sleep(place: Place, folder: Path, repeats: int) -> list[Check]:
 
 def evaluate_sleep(measured: Sequence[Process], bare: Sequence[Process]) -> Check:
     """As seen on both sides: a sleeper wakes late by the kernel's timer, not by a busy neighbour's share of a core."""
-    best_ns = processes.best_ns([*measured, *bare])
-    ours_ns, bare_ns = (statistics.median_ns(processes.judged(side, best_ns)) for side in (measured, bare))
+    pace = processes.pace([*measured, *bare])
+    ours_ns, bare_ns = (statistics.median_ns(processes.judged(side, pace)) for side in (measured, bare))
     return judge(
         "sleep_error", abs(ours_ns - bare_ns) / SLEEP_NS, HIGHEST_ERROR, median_ns=ours_ns, bare_median_ns=bare_ns
     )
@@ -54,7 +54,7 @@ def check_allocations(place: Place, folder: Path, repeats: int) -> list[Check]:
             of_size.append(phases["steady"].peak_bytes - phases["warmup"].rss_bytes)
     short = subjects.known(folder, allocate_bytes=min(ALLOCATIONS_BYTES))
     lives = [place.time(short, _LIFE_RULE) for _ in range(repeats)]
-    return [evaluate_allocations(rises, processes.median_ns(processes.judged(lives, processes.best_ns(lives))))]
+    return [evaluate_allocations(rises, processes.median_ns(processes.judged(lives, processes.pace(lives))))]
 
 
 def evaluate_allocations(rises: Mapping[int, Sequence[int]], short_life_ns: float) -> Check:

@@ -40,14 +40,14 @@ def collect(place: Place, subject: Subject, settings: Settings, on_process: Call
     ours: list[Process] = []
     bare: list[Process] = []
     for index in range(settings.processes):
-        known_ns = processes.best_ns([*ours, *bare]) if ours else 0.0
+        known_ns = processes.pace([*ours, *bare]).best_ns if ours else 0.0
         ours.append(place.time(subject, settings.rule, known_ns))
         if len(bare) * settings.processes < settings.bare_processes * (index + 1):
             warmup_s, steady_s = settings.rule.max_warmup_s, settings.rule.max_time_s
             bare.append(place.bare_model(subject, warmup_s=warmup_s, steady_s=steady_s))
         on_process()
-    best_ns = processes.best_ns([*ours, *bare])
-    return Pool(tuple(processes.judged(ours, best_ns)), tuple(processes.judged(bare, best_ns)))
+    pace = processes.pace([*ours, *bare])
+    return Pool(tuple(processes.judged(ours, pace)), tuple(processes.judged(bare, pace)))
 
 
 def collect_long(place: Place, subject: Subject, settings: Settings) -> tuple[TrialSamples, ...]:
@@ -56,7 +56,7 @@ def collect_long(place: Place, subject: Subject, settings: Settings) -> tuple[Tr
         place.time(subject, settings.long_rule, batch_size=settings.long_batch_size)
         for _ in range(settings.long_processes)
     ]
-    return tuple(processes.judged(found, processes.best_ns(found)))
+    return tuple(processes.judged(found, processes.pace(found)))
 
 
 def evaluate(pool: Pool, settings: Settings) -> list[Check]:

@@ -19,7 +19,7 @@ def check(place: Place, subject: Subject, repeats: int) -> list[Check]:
     clock: list[Process] = []
     for _ in range(repeats):
         clock.append(place.bare("clock", warmup_s=0.1, steady_s=_RULE.max_time_s))
-        null.append(place.time(subject, _RULE, processes.best_ns([*clock, *null])))
+        null.append(place.time(subject, _RULE, processes.pace([*clock, *null]).best_ns))
     return [evaluate(null, clock)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.results import interference, statistics
-from orchestrator.results.interference import Basis, Floats, Integers, TrialSamples
+from orchestrator.results.interference import Basis, Floats, Integers, Pace, TrialSamples
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,16 @@ def process(
     return Process(values, np.array(block_samples, np.int64), references, waits)
 
 
-def best_ns(processes: Iterable[Process]) -> float:
-    """The host's best reference that any of them saw."""
-    return interference.host_best_ns(np.concatenate([process.references_ns for process in processes]))
+def pace(processes: Iterable[Process]) -> Pace:
+    """The host's, from the references of all of them."""
+    references_ns = np.concatenate([process.references_ns for process in processes])
+    return Pace.of(references_ns, interference.host_best_ns(references_ns))
 
 
-def judged(processes: Iterable[Process], best_ns: float) -> list[TrialSamples]:
-    """With the blocks marked that were undisturbed by the host's best reference."""
+def judged(processes: Iterable[Process], pace: Pace) -> list[TrialSamples]:
+    """In the light of the host's pace."""
     return [
-        interference.judge(item.values_ns, item.block_samples, item.references_ns, item.waits_ns, best_ns)
+        interference.judge(item.values_ns, item.block_samples, item.references_ns, item.waits_ns, pace)
         for item in processes
     ]
 
@@ -58,9 +59,9 @@ class Medians:
 
 
 def medians(ours: Sequence[Process], bare: Sequence[Process]) -> Medians:
-    """Judged by the best reference of both."""
-    best = best_ns([*ours, *bare])
-    seen = judged(ours, best), judged(bare, best)
+    """Judged by the references of both."""
+    common = pace([*ours, *bare])
+    seen = judged(ours, common), judged(bare, common)
     quiet = [interference.correct(tuple(side)) for side in seen]
     if all(side.basis != "as-seen" for side in quiet):
         return Medians(statistics.median_ns(quiet[0].trials), statistics.median_ns(quiet[1].trials), quiet[0].basis)

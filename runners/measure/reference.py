@@ -1,9 +1,12 @@
 """The reference computation: a few microseconds that tell whether a neighbour slows the core at this moment.
 
-It computes inside one call into C. It touches no memory beyond a few lines of the first cache and keeps the core's
-units busy, so whatever takes a share of these units, of the clock or of the time slows it as well.
+It squares one number inside one call into C. It touches no memory beyond some lines of the first cache and keeps the
+core's units busy, so whatever takes a share of these units, of the clock or of the time slows it as well. It creates
+one object in all: a sum of Python's numbers, which creates one for each, took 14 to 20 % longer for seconds on a quiet
+machine, more often after long inferences than after short ones, so that whole cases seemed disturbed that were not.
 """
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter_ns
@@ -15,12 +18,23 @@ UNDISTURBED_WITHIN = 1.05
 Reference: TypeAlias = Callable[[], int]
 """Computes the reference on the cores in use; gives its time in nanoseconds."""
 
+VERSION = "2"
+"""Another one whenever the reference of one core becomes another computation."""
+
 _REPEATS = 5
 _RECALLS = 2
-"""After an inference of LeNet-5 on 256 images the first computation took 26 to 42 % longer than the third (5 %
-quantiles, busy machine), the second 1 to 5 %: taken for a neighbour, that left such cases without a quiet moment."""
+"""After an inference of LeNet-5 on 256 images the first computation took 73 to 88 % longer than the third (medians of
+400, quiet machine), the second 3 %, a fourth as long as the third."""
 
-_compute = partial(sum, range(500))  # about 5 us
+_NUMBER = 2 ** (30 * 120) // 7
+"""Of 120 of CPython's digits: beyond 140 it squares by Karatsuba's method, with objects in between."""
+
+_compute = partial(_NUMBER.__mul__, _NUMBER)  # about 5 us
+
+
+def versions() -> dict[str, str]:
+    """What the time of a reference on one host depends on, besides its pace."""
+    return {"python": " ".join(sys.version.split()), "reference": VERSION}
 
 
 def reference_ns() -> int:

@@ -18,7 +18,7 @@ from orchestrator.doctor.checks import CHECKS, Check, make
 from orchestrator.doctor.finding import Status
 from orchestrator.doctor.machine import Machine
 from orchestrator.launch import images
-from orchestrator.results.interference import TrialSamples
+from tests.results.rows import trial
 
 SCHEMA = {
     "type": "object",
@@ -180,7 +180,7 @@ def test_versions_that_do_not_go_together(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_noise_in_the_words_of_a_report(quiet_every: int, status: Status, words: str) -> None:
     undisturbed = np.arange(6000) % quiet_every == 0
-    samples = TrialSamples(np.ones(6000), np.ones(6000, np.int64), undisturbed, np.where(undisturbed, 1.0, 2.0))
+    samples = trial(np.ones(6000), [1] * 6000, undisturbed.tolist())
     finding = noise.evaluate(samples)
     assert finding.status is status
     assert words in finding.found

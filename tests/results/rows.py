@@ -193,6 +193,5 @@ def trial(
 ) -> TrialSamples:
     """A trial whose references took twice their time at the blocks that were not `undisturbed`."""
     quiet = np.array(undisturbed, dtype=np.bool_)
-    return TrialSamples(
-        np.asarray(values_ns, dtype=np.float64), np.array(block_samples), quiet, np.where(quiet, 1.0, 2.0)
-    )
+    slowdowns = np.where(quiet, 1.0, 2.0)
+    return TrialSamples(np.asarray(values_ns, np.float64), np.array(block_samples), quiet, slowdowns, slowdowns)

@@ -152,6 +152,71 @@ def test_of_plain_processes_the_versions_stand_for_the_image() -> None:
     assert _time(ours, ours).verdict is NO_DIFFERENCE
 
 
+REFERENCE = {"python": "3.11.2 (main, Mar 13 2023, 12:18:29) [GCC 12.2.0]", "reference": "2"}
+
+
+def _at_pace(pace: float, sample_ns: int = 40_000, versions: dict[str, str] = REFERENCE, **fields: Any) -> list[Row]:
+    """A case on a host whose clock made the reference and the model take `pace` times as long."""
+    written = []
+    for row in rows.steady_trials(round(sample_ns * pace), **fields):
+        assert row.timing is not None
+        references_ns = tuple(round(reference * pace) for reference in row.timing.references_ns)
+        timing = row.timing.model_copy(update={"references_ns": references_ns})
+        written.append(row.model_copy(update={"timing": timing, "versions": versions}))
+    return written
+
+
+def test_how_the_hosts_own_pace_changed_between_the_campaigns_is_taken_out() -> None:
+    drifted = _one(_at_pace(1.0), _at_pace(1.04))
+    assert drifted.drift == pytest.approx(1.04)
+    assert drifted.figures["time"].change == pytest.approx(1.0, abs=0.005)
+    assert drifted.figures["time"].verdict is NO_DIFFERENCE
+
+
+def test_exchanging_the_sides_inverts_the_hosts_drift() -> None:
+    base, other = (
+        [row for batch in (1, 2) for row in _at_pace(1 + pace * batch / 100, batch_size=batch)] for pace in (0, 1)
+    )
+    found, swapped = _compared(base, other).cases[0], _compared(other, base).cases[0]
+    assert found.drift is not None
+    assert swapped.drift == pytest.approx(1 / found.drift)
+
+
+def test_what_one_runtime_alone_does_to_the_clock_stays_its_own() -> None:
+    base, other = (
+        [row for batch in range(1, 5) for row in _at_pace(slow if batch == 1 else 1.0, batch_size=batch)]
+        for slow in (1.0, 1.04)
+    )
+    assert _judged(_compared(base, other)) == [Judgement.WORSE, *[NO_DIFFERENCE] * 3]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"versions": REFERENCE | {"python": "3.11.7"}},
+        {"versions": REFERENCE | {"reference": "3"}},
+        {"versions": {}},
+        {"threads": 2},
+        {"device": "cuda:0"},
+        {"host_fingerprint": "beef"},
+        {"sample_ns": 20_000_000},
+    ],
+)
+def test_where_references_do_not_tell_a_cases_pace_nothing_is_taken_out(other: dict[str, Any]) -> None:
+    """Other software or another host; several threads and devices; samples longer than quiet spells."""
+    both = {name: value for name, value in other.items() if name in ("threads", "device", "sample_ns")}
+    found = _one(_at_pace(1.0, **both), _at_pace(1.04, **other), across=list(Condition))
+    assert found.drift is None
+    assert found.figures["time"].change == pytest.approx(1.04, abs=0.005)
+
+
+def test_nothing_is_taken_out_of_times_as_seen() -> None:
+    disturbed = [rows.timing([40_000] * 160, busy=[True] * 20, trial=trial) for trial in range(3)]
+    seen = [row.model_copy(update={"versions": REFERENCE}) for row in disturbed]
+    base, other = ([*seen, *_at_pace(pace, batch_size=32)] for pace in (1.0, 1.04))
+    assert [case.drift for case in _compared(base, other).cases] == [None, pytest.approx(1.04)]
+
+
 def test_several_hosts_under_other_names_are_not_guessed() -> None:
     base, other = (
         [row for name in names for row in rows.steady_trials(40_000, host=name)] for names in (("a", "b"), ("c", "d"))
@@ -332,3 +397,14 @@ def test_history_goes_by_age_and_tells_what_changed_since() -> None:
     assert [entry.campaign for entry in entries] == ["first", "middle", "newest"]
     assert [entry.ratio and round(entry.ratio.value, 1) for entry in entries] == [None, None, 1.5]
     assert [list(entry.changed) for entry in entries] == [[], [], [Condition.ARTIFACT]]
+
+
+def test_history_takes_the_hosts_pace_out_of_its_ratios() -> None:
+    told = [
+        MeasuredCampaign("first", "2026-01-01", measure(_at_pace(1.0))),
+        MeasuredCampaign("second", "2026-02-01", measure(_at_pace(1.04))),
+    ]
+    ((_, entry),) = history(told)
+    assert entry.drift == pytest.approx(1.04)
+    assert entry.ratio is not None
+    assert entry.ratio.value == pytest.approx(1.0, abs=0.005)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orchestrator.results import interference, statistics
-from orchestrator.results.interference import Floats, TrialSamples, correct
+from orchestrator.results.interference import Floats, Pace, TrialSamples, correct
 from runners.jobs import StopRule
 from runners.measure import timing
 from tests.results.rows import samples, trial
@@ -41,7 +41,19 @@ def test_block_that_waited_for_a_core_is_disturbed() -> None:
 def _judged(references: Floats, best_ns: float, waits_ns: Floats = NO_WAITS) -> TrialSamples:
     """One sample of 100 ns between each two references."""
     blocks = len(references) - 1
-    return interference.judge(np.full(blocks, 100.0), np.ones(blocks, np.int64), references, waits_ns, best_ns)
+    values, sizes = np.full(blocks, 100.0), np.ones(blocks, np.int64)
+    return interference.judge(values, sizes, references, waits_ns, Pace.of(references, best_ns))
+
+
+def test_undisturbed_part_is_told_at_the_usual_pace_of_the_host() -> None:
+    """A clock that wanders within what counts as undisturbed slows the reference and the model alike."""
+    references = np.repeat([100.0, 101.0, 102.0, 103.0, 104.0], 40)
+    pace = Pace.of(references, 100.0)
+    trials = tuple(
+        interference.judge(np.full(80, 7 * clock), np.ones(80, np.int64), np.full(81, clock), NO_WAITS, pace)
+        for clock in (100.0, 104.0)
+    )
+    assert [trial.median_ns for trial in correct(trials).trials] == pytest.approx([7 * 102.0] * 2)
 
 
 def _half_disturbed(slow: float) -> TrialSamples:
@@ -79,7 +91,7 @@ def _long_trials(
         share = np.clip(level + random.normal(0, 0.15, 61), idlest, busiest)
         values = QUIET_MS * (1 + SENSITIVITY * (share[:-1] + share[1:]) / 2) * random.lognormal(0, 0.005, 60)
         references = 5000 * (1 + share) * random.lognormal(0, 0.01, 61)
-        found.append(interference.judge(values, np.ones(60, np.int64), references, NO_WAITS, 5000.0))
+        found.append(interference.judge(values, np.ones(60, np.int64), references, NO_WAITS, Pace(5000.0, 5000.0)))
     return tuple(found)
 
 
@@ -136,7 +148,7 @@ def test_a_host_that_was_never_quiet_is_told() -> None:
 
 def test_waiting_for_a_core_is_taken_off_long_samples() -> None:
     values, waits = np.full(20, 30e6), np.tile([0.0, 10e6], 10)
-    judged = interference.judge(values + waits, np.ones(20, np.int64), np.full(21, 5000.0), waits, 5000.0)
+    judged = interference.judge(values + waits, np.ones(20, np.int64), np.full(21, 5000.0), waits, Pace(5000.0, 5000.0))
     assert judged.values_ns.tolist() == values.tolist()
 
 
@@ -159,7 +171,8 @@ def test_a_neighbour_on_the_same_core_is_taken_out() -> None:
     values, blocks, references, waits = (
         np.array(measured[name]) for name in ("samples_ns", "block_samples", "references_ns", "waits_ns")
     )
-    judged = interference.judge(values.astype(float), blocks, references, waits.astype(float), float(references.min()))
+    pace = Pace.of(references, float(references.min()))
+    judged = interference.judge(values.astype(float), blocks, references, waits.astype(float), pace)
     corrected = statistics.median_ns(correct((judged,)).trials)
     assert corrected < 0.75 * float(np.median(values))
 

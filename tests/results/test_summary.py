@@ -87,6 +87,15 @@ def test_other_hosts_references_do_not_count() -> None:
     assert (of_here.undisturbed_share, of_there.undisturbed_share) == (1.0, 1.0)
 
 
+def test_a_slower_interpreter_on_the_same_host_is_no_neighbour() -> None:
+    slow = rows.timing([100] * 160, busy=[True] * 20, **rows.SOURCE)
+    written = [
+        *(row.model_copy(update={"versions": {"python": "3.11"}}) for row in rows.steady_trials(40_000)),
+        slow.model_copy(update={"versions": {"python": "3.14"}}),
+    ]
+    assert [case.undisturbed_share for case in summarise(written)] == [1.0, 1.0]
+
+
 def test_ratio_compares_with_the_source_runtime_at_the_same_batch() -> None:
     source = rows.steady_trials(80_000, seed=1, **rows.SOURCE)
     elsewhere = rows.steady_trials(10_000, seed=2, batch_size=32, **rows.SOURCE)

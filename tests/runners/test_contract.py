@@ -110,7 +110,7 @@ def test_describes_itself(subject: Subject) -> None:
     assert described.runtime == subject.engine.runtime
     assert described.formats == [subject.form]
     assert subject.engine.device in described.devices
-    assert {subject.engine.library, "numpy"} <= set(described.versions)
+    assert {subject.engine.library, "numpy", "python", "reference"} <= set(described.versions)
     assert {"scipy-openblas", "accelerate"} & set(described.versions)  # NumPy's linear algebra, by platform
     assert described.available_cpus >= 1
     assert described.host_fingerprint

@@ -12,6 +12,7 @@ from orchestrator.selftest.model import Pool
 from orchestrator.selftest.processes import Process, process
 from orchestrator.selftest.settings import Settings
 from orchestrator.suite import load_suite
+from tests.results.rows import trial
 
 SETTINGS = Settings(pairs=40)
 
@@ -21,13 +22,13 @@ def pool(slower: float = 1.0, scatter: float = 0.005, quiet: bool = True, noise:
     processes that scatter, and half of the blocks disturbed, which by chance take up to `noise` longer."""
     random = np.random.default_rng(1)
 
-    def trial(level_ns: float) -> TrialSamples:
+    def process(level_ns: float) -> TrialSamples:
         undisturbed = np.arange(40) % 2 == 0 if quiet else np.zeros(40, bool)
         values = level_ns * random.lognormal(0, scatter) * random.lognormal(0, 0.01, 320)
         values *= np.repeat(np.where(undisturbed, 1.0, 1 + noise * random.random()), 8)
-        return TrialSamples(values, np.full(40, 8), undisturbed, np.where(undisturbed, 1.0, 2.0))
+        return trial(values, [8] * 40, undisturbed.tolist())
 
-    return Pool(tuple(trial(40_000 * slower) for _ in range(30)), tuple(trial(40_000) for _ in range(15)))
+    return Pool(tuple(process(40_000 * slower) for _ in range(30)), tuple(process(40_000) for _ in range(15)))
 
 
 def test_a_thorough_comparison_has_the_trials_of_the_thorough_suite() -> None:
