@@ -152,15 +152,17 @@ def test_rows_of_an_image_that_was_replaced_between_two_trials_are_not_mixed(
 
 @pytest.mark.docker
 def test_memory_that_ends_in_the_container_is_a_row_of_its_case(
-    begun: Campaign, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+    begun: Campaign, on_phase: OnPhase, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {container.id for container in engine.containers.list(all=True)}
+    seen: list[Container] = []
+    on_phase(lambda target, _phase: seen.append(container_at(engine, target)))
     monkeypatch.setattr(container_module, "MEMORY_SHARE", 2**30 / psutil.virtual_memory().total)
     begun.carrying(models.greedy_onnx(1 << 29)).run(HERE, DockerLauncher())
     assert {(status, symptom) for _, _, status, symptom in statuses(begun)} == {("failed", "out-of-memory")}
     begun.run(HERE, DockerLauncher())
     assert statuses(begun)[-SUITE.trials.timing :] == all_ok(SUITE.trials.timing)[1:]
-    assert {container.id for container in engine.containers.list(all=True)} <= before
+    assert seen
+    assert all(is_gone(engine, container) for container in seen)
 
 
 def _workers(others: set[psutil.Process]) -> list[psutil.Process]:
