@@ -127,6 +127,7 @@ def _rows() -> Iterator[Row]:
                 duration_ns=10**9,
                 status="ok",
                 timing=_timing(random),
+                versions={"python": "3.11", "reference": "2"},
             )
 
 

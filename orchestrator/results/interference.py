@@ -74,15 +74,15 @@ class TrialSamples:
     `values_ns`: float64, shape (samples,), in order; `block_samples`: int64, shape (blocks,), each at least 1 and
     summing to samples; `undisturbed`: bool, shape (blocks,); `slowdowns`: float64, shape (blocks,), the references
     around a block over the host's best, those near it counting as 1; `paces`: float64, shape (blocks,), the references
-    around it over the case's usual one; `shared_error`: standard error of the logarithm of the values that all trials
-    of the case have in common, with its sign.
+    around it over the case's usual one, None where they do not tell how fast it computes; `shared_error`: standard
+    error of the logarithm of the values that all trials of the case have in common, with its sign.
     """
 
     values_ns: Floats
     block_samples: Integers
     undisturbed: Booleans
     slowdowns: Floats
-    paces: Floats
+    paces: Floats | None = None
     shared_error: float = 0.0
 
     @cached_property
@@ -102,9 +102,10 @@ class TrialSamples:
     def quiet_part(self) -> "TrialSamples":
         """Only its undisturbed blocks, as they would be at the case's usual pace."""
         kept = self.block_samples[self.undisturbed]
-        values = self.values_ns[self.undisturbed_mask()] / np.repeat(self.paces[self.undisturbed], kept)
-        same = np.ones(len(kept))
-        return TrialSamples(values, kept, np.ones(len(kept), np.bool_), same, same)
+        values = self.values_ns[self.undisturbed_mask()]
+        if self.paces is not None:
+            values = values / np.repeat(self.paces[self.undisturbed], kept)
+        return TrialSamples(values, kept, np.ones(len(kept), np.bool_), np.ones(len(kept)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,11 +156,8 @@ def undisturbed(
         waits_ns: shape (blocks,), or (0,) where nobody knows.
         best_ns: from `host_best_ns` or `own_best_ns`; above 0.
     """
-    near_best = _near(references_ns, best_ns)
-    quiet: Booleans = near_best[:-1] & near_best[1:]
-    if len(waits_ns):
-        quiet &= waits_ns <= UNDISTURBED_TOLERANCE * _durations(values_ns, block_samples)
-    return quiet
+    durations_ns = _durations(values_ns, block_samples) if len(waits_ns) else None
+    return _undisturbed(_near(references_ns, best_ns), waits_ns, durations_ns)
 
 
 def judge(
@@ -169,14 +167,20 @@ def judge(
 
     Waiting is known, not guessed: it is taken off the samples of long blocks.
     """
-    quiet = undisturbed(values_ns, block_samples, references_ns, waits_ns, pace.best_ns)
-    own_ns = values_ns
-    if len(waits_ns) and _is_long(_durations(values_ns, block_samples)):
-        own_ns = np.maximum(values_ns - np.repeat(waits_ns / block_samples, block_samples), 0.0)
     near_best = _near(references_ns, pace.best_ns)
+    durations_ns = _durations(values_ns, block_samples) if len(waits_ns) else None
+    quiet = _undisturbed(near_best, waits_ns, durations_ns)
+    own_ns = values_ns
+    if durations_ns is not None and _is_long(durations_ns):
+        own_ns = np.maximum(values_ns - np.repeat(waits_ns / block_samples, block_samples), 0.0)
     slowdowns = np.where(near_best, 1.0, np.minimum(references_ns / pace.best_ns, _HIGHEST_SLOWDOWN))
-    paces = np.maximum(references_ns, pace.best_ns) / pace.usual_ns if pace.usual_ns else np.ones(len(references_ns))
-    return TrialSamples(own_ns, block_samples, quiet, _between(slowdowns), _between(paces))
+    paces = _between(np.maximum(references_ns, pace.best_ns) / pace.usual_ns) if pace.usual_ns else None
+    return TrialSamples(own_ns, block_samples, quiet, _between(slowdowns), paces)
+
+
+def _undisturbed(near_best: Booleans, waits_ns: Floats, durations_ns: Floats | None) -> Booleans:
+    quiet: Booleans = near_best[:-1] & near_best[1:]
+    return quiet if durations_ns is None else quiet & (waits_ns <= UNDISTURBED_TOLERANCE * durations_ns)
 
 
 def _near(references_ns: Floats, best_ns: float) -> Booleans:

@@ -194,4 +194,4 @@ def trial(
     """A trial whose references took twice their time at the blocks that were not `undisturbed`."""
     quiet = np.array(undisturbed, dtype=np.bool_)
     slowdowns = np.where(quiet, 1.0, 2.0)
-    return TrialSamples(np.asarray(values_ns, np.float64), np.array(block_samples), quiet, slowdowns, slowdowns)
+    return TrialSamples(np.asarray(values_ns, np.float64), np.array(block_samples), quiet, slowdowns)
