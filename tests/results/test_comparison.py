@@ -1,5 +1,6 @@
 """Two campaigns held against each other, and cases across campaigns: what is said of rows whose figures are known."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+from orchestrator.report.comparison import ComparisonReport, as_object
 from orchestrator.results import statistics
 from orchestrator.results.comparison import CaseComparison, Comparison, compare
 from orchestrator.results.findings import Finding, Judgement
@@ -171,6 +174,15 @@ def test_how_the_hosts_own_pace_changed_between_the_campaigns_is_taken_out() -> 
     assert drifted.drift == pytest.approx(1.04)
     assert drifted.figures["time"].change == pytest.approx(1.0, abs=0.005)
     assert drifted.figures["time"].verdict is NO_DIFFERENCE
+
+
+def test_what_was_taken_out_is_told() -> None:
+    found = _compared(_at_pace(1.0), _at_pace(1.04))
+    console = Console(file=io.StringIO(), width=200)
+    console.print(ComparisonReport(found, "a", "b"))
+    assert isinstance(console.file, io.StringIO)
+    assert "The host local by itself took 4 % more time than for the base" in console.file.getvalue()
+    assert as_object(found, "a", "b")["cases"][0]["host_drift"] == pytest.approx(1.04)
 
 
 def test_exchanging_the_sides_inverts_the_hosts_drift() -> None:
